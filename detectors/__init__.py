@@ -1,0 +1,1 @@
+"""Pure numerics of Tiltmeter: scores, calibration, sketches and sequential detectors. numpy and scipy only."""

@@ -1,0 +1,1 @@
+"""Everything of Tiltmeter that touches the world."""

@@ -1,0 +1,195 @@
+"""The configuration: one YAML file, unknown keys refused with the nearest known key, secrets by env or file only.
+
+Every setting is described here once; docs/configuration.md is checked against it.
+"""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from service.errors import ConfigError
+
+_UNITS = {"s": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400, "week": 604800}
+
+
+def _seconds(value: Any) -> Any:
+    """``90 days``, ``30s``, ``PT1M`` are left to pydantic or turned into seconds; a bare number is seconds."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9.]+)\s*([a-z]+?)s?\s*", value)):
+        number, unit = match.groups()
+        if unit in _UNITS or (unit := "s" if unit == "" else unit) in _UNITS:
+            return float(number) * _UNITS[unit]
+    return value
+
+
+def _budget(value: Any) -> Any:
+    """``1 per 90 days`` as the seconds that one false alarm is worth."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9.]+)\s+per\s+(.+)", value)):
+        number, period = match.groups()
+        seconds = _seconds(period if period[0].isdigit() else f"1 {period}")
+        if isinstance(seconds, float) and float(number) > 0:
+            return seconds / float(number)
+    raise ValueError("expected a budget such as '1 per 90 days'")
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+Budget = Annotated[float, BeforeValidator(_budget)]
+
+
+class Settings(BaseModel):
+    """Base of every section: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fields(Settings):
+    """Where a record keeps what we read: JSON pointers (``/request/body``) or plain top-level names."""
+
+    text: str | None = Field(None, description="Prompt text. Unset: text, prompt, or the last user turn of messages, also inside an OpenAI request log.")
+    time: str | None = Field(None, description="Event time, ISO 8601 or epoch seconds or milliseconds. Unset: the transport's own time.")
+    model: str | None = Field("model", description="Name of the model that was asked.")
+    id: str | None = Field("id", description="Identity of the record.")
+    slice: str | None = Field(None, description="Field whose configured values become slices.")
+
+
+class Kafka(Settings):
+    """Connection to a Kafka cluster."""
+
+    bootstrap_servers: str = Field("localhost:9092", description="Comma-separated host:port list.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Passed to the client unchanged: security_protocol, sasl_mechanism, ssl_cafile and so on.")
+    password_file: Path | None = Field(None, description="File holding the SASL password; otherwise TILTMETER_KAFKA_PASSWORD.")
+
+
+class KafkaSource(Kafka):
+    """Prompts from a topic."""
+
+    kind: Literal["kafka"] = "kafka"
+    topic: str = Field(description="Topic that carries the prompts.")
+    group: str = Field("tiltmeter", description="Consumer group; also the prefix of our transactional ids.")
+    start: Literal["latest", "earliest"] = Field("latest", description="Where a new group begins.")
+    dead_letter_topic: str | None = Field(None, description="Topic for records that cannot be decoded.")
+
+
+class HttpSource(Settings):
+    """Prompts posted to /v1/prompts."""
+
+    kind: Literal["http"] = "http"
+    max_body_bytes: int = Field(8_000_000, gt=0, description="Largest body accepted; more is answered with 413.")
+    max_waiting: int = Field(50_000, gt=0, description="Prompts taken in and not yet counted; more is answered with 429.")
+
+
+class FileSource(Settings):
+    """Prompts from files, in event time, ending at the end of the last file."""
+
+    kind: Literal["file"] = "file"
+    paths: list[Path] = Field(description="Files: .jsonl, .csv, .parquet, gzip or zstd; - is standard input.")
+    rate: float | None = Field(None, gt=0, description="Prompts per second when records carry no time.")
+    start: str = Field("2000-01-01T00:00:00Z", description="Time of the first record when rate is used.")
+
+
+class SqlLedger(Settings):
+    """Deltas and positions in one database transaction: SQLite for one process, PostgreSQL for many."""
+
+    kind: Literal["sql"] = "sql"
+    url: str = Field("sqlite:///tiltmeter-ledger.db", description="SQLAlchemy URL without a password.")
+    password_file: Path | None = Field(None, description="File holding the database password; otherwise TILTMETER_LEDGER_PASSWORD.")
+
+
+class KafkaLedger(Kafka):
+    """Deltas and positions in one Kafka transaction."""
+
+    kind: Literal["kafka"] = "kafka"
+    prefix: str = Field("tiltmeter", description="Topics are <prefix>.sketches and <prefix>.state.")
+    create_topics: bool = Field(False, description="Create the two topics; otherwise the commands are printed.")
+
+
+class Slices(Settings):
+    """Values of the slice field that are counted apart; the rest is folded into 'other'."""
+
+    values: list[str] = Field(default_factory=list, max_length=50, description="At most 50 values.")
+
+
+class Model(Settings):
+    """One monitored model."""
+
+    bundle: Path = Field(description="Directory made by `tiltmeter fit`.")
+    owner: str = Field("unowned", description="Who is told; a label of the alert.")
+    wire_names: list[str] = Field(default_factory=list, description="Names seen on the wire that mean this model; * matches. Unset: the model's own name.")
+    slices: Slices = Field(default_factory=Slices, description="Slices of this model.")
+    weight: float = Field(1.0, gt=0, description="Share of both budgets, relative to the other models.")
+
+
+class Budgets(Settings):
+    """How many false alarms the operator accepts, over the whole configuration."""
+
+    page: Budget = Field("1 per 90 days", validate_default=True, description="False pages.")
+    ticket: Budget = Field("1 per 7 days", validate_default=True, description="False tickets.")
+
+
+class Windows(Settings):
+    """Event time: how windows are cut and when they close."""
+
+    length: Seconds = Field(60.0, gt=0, description="Window length.")
+    grace: Seconds = Field(30.0, ge=0, description="How long after its end a window waits for what is late.")
+    idle_after: Seconds = Field(60.0, gt=0, description="A partition read to its end and silent this long no longer holds windows open.")
+    blind_after: Seconds = Field(300.0, gt=0, description="No progress for this long means blind.")
+    max_skew: Seconds = Field(20.0, ge=0, description="A record's own time is believed if it lies this close to the transport's.")
+    max_open: int = Field(60, gt=0, description="A partition this many windows ahead of the slowest is paused.")
+    clock: Literal["wall", "event"] = Field("wall", description="event: only the data move time (replay, demo, tests).")
+
+    @model_validator(mode="after")
+    def _skew_below_grace(self) -> "Windows":
+        if self.max_skew >= self.grace and self.clock == "wall":
+            raise ValueError("max_skew must be below grace")
+        return self
+
+
+class FirstContact(Settings):
+    """The learning period of a model never seen before."""
+
+    duration: Seconds = Field(86400.0, ge=0, description="Shortest learning period.")
+    prompts: int = Field(2000, ge=0, description="Fewest prompts before it ends.")
+
+
+class Detection(Settings):
+    """What counts as a change."""
+
+    min_effect: float = Field(0.005, ge=0, lt=1, description="Rise of the flagged share that wakes nobody; part of the null.")
+    first_contact: FirstContact = Field(default_factory=FirstContact, description="Learning period.")
+    backlog_after: Seconds = Field(900.0, gt=0, description="A crossing this far behind the newest record opens at warning.")
+    paging: bool = Field(True, description="False: drift opens tickets only.")
+
+
+class Http(Settings):
+    """The one port."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(9108, ge=0, le=65535, description="Port; 0 takes a free one.")
+    token_file: Path | None = Field(None, description="File holding the bearer token for everything that writes; otherwise TILTMETER_TOKEN.")
+
+
+class Compute(Settings):
+    """Where the graphs run."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="cuda: refuse to start without a usable GPU.")
+    threads: int = Field(0, ge=0, description="Threads per graph on CPU; 0 means the cores this process may use.")
+    tokens_per_batch: int = Field(16384, gt=0, description="Token budget of one batch, padding counted.")
+
+
+class Config(Settings):
+    """The whole file."""
+
+    source: Annotated[KafkaSource | HttpSource | FileSource, Field(discriminator="kind")] = Field(description="Where prompts come from: kind kafka, http or file.")
+    fields: Fields = Field(default_factory=Fields, description="Field mapping of incoming records.")
+    ledger: Annotated[SqlLedger | KafkaLedger, Field(discriminator="kind")] = Field(default_factory=SqlLedger, description="Where counts and positions are kept together: kind sql or kafka.")
+    store: str = Field("sqlite:///tiltmeter-history.db", description="SQLAlchemy URL of the history for people.")
+    models: dict[str, Model] = Field(min_length=1, description="Monitored models by their stable name.")
+    budgets: Budgets = Field(default_factory=Budgets, description="Accepted false alarms.")
+    windows: Windows = Field(default_factory=Windows, description="Event-time windows.")
+    detection: Detection = Field(default_factory=Detection, description="What counts as a change.")
+    http: Http = Field(default_factory=Http, description="The web server.")
+    compute: Compute = Field(default_factory=Compute, description="Where the graphs run.")
+    instance: str | None = Field(None, description="Name of this process; must be stable for a stateful set. Unset: random.")
