@@ -1,0 +1,343 @@
+"""Every metric: name, help, labels and buckets in one file; read at scrape time from immutable readings, never per prompt.
+
+The rooms above publish snapshots of plain numbers; ``service.main`` turns them into a :class:`Reading`, and :class:`ReadingCollector` turns
+one reading into metric families. Nothing here is a global: every process (and every test) makes its own registry.
+"""
+
+import platform
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from itertools import accumulate
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+try:
+    VERSION = version("tiltmeter")
+except PackageNotFoundError:
+    VERSION = "uninstalled"
+"""Version of the installed distribution; a bare source tree has none."""
+
+STATES = ("blind", "page", "ticket", "learning", "idle", "insufficient", "ok")
+SEVERITIES = ("none", "warning", "critical")
+LEVELS = ("ticket", "page")
+KINDS = ("drift", "behaviour", "safety")
+
+STAGES = ("poll", "score", "sketch", "flush", "close", "checkpoint")
+"""Stages that are timed: the first four in the worker, the last two in the decider."""
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper edges of ``tiltmeter_batch_seconds``, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One metric as documented in docs/metrics.md. ``name`` is what Prometheus stores (histograms add _bucket, _sum and _count)."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+DEFINITIONS: tuple[Definition, ...] = (
+    Definition("tiltmeter_build_info", "gauge", "Version of this process; always 1.", ("version", "python_version")),
+    Definition("tiltmeter_model_info", "gauge", "Bundle a model is compared with; always 1.", ("model_name", "bundle", "owner", "encoder")),
+    Definition("tiltmeter_inference_info", "gauge", "Runtime and device the graphs run on; always 1.", ("runtime", "device")),
+    Definition("tiltmeter_prompts_total", "counter", "Prompts scored and counted in the ledger by this worker.", ("model_name",)),
+    Definition("tiltmeter_rejected_total", "counter", "Records that could not be decoded, by reason.", ("reason",)),
+    Definition("tiltmeter_tokens_total", "counter", "Tokens encoded, after truncation.", ("model_name",)),
+    Definition("tiltmeter_truncated_prompts_total", "counter", "Prompts cut at the encoder's length limit.", ("model_name",)),
+    Definition("tiltmeter_repeated_posts_total", "counter", "Posts left out because their idempotency key was already counted."),
+    Definition("tiltmeter_rewinds_total", "counter", "Times unflushed work was dropped and read again after an assignment change."),
+    Definition("tiltmeter_batch_seconds", "histogram", "Time one batch spent in a stage.", ("stage",)),
+    Definition("tiltmeter_pending_prompts", "gauge", "Prompts sketched and waiting for the next flush."),
+    Definition("tiltmeter_queued_prompts", "gauge", "Prompts taken in over HTTP and not yet polled by the pipeline."),
+    Definition("tiltmeter_open_windows", "gauge", "Windows the decider holds open."),
+    Definition("tiltmeter_source_lag_records", "gauge", "Records in the input behind which this worker is, where the source knows."),
+    Definition("tiltmeter_source_timestamp_seconds", "gauge", "Event time of the slowest partition this worker reads."),
+    Definition("tiltmeter_source_up", "gauge", "1 when the last poll of the source succeeded."),
+    Definition("tiltmeter_last_flush_timestamp_seconds", "gauge", "Wall clock of the last flush that the ledger accepted."),
+    Definition("tiltmeter_decider_active", "gauge", "1 on the decider that decides, 0 on a standby; absent on a pure worker."),
+    Definition("tiltmeter_watermark_timestamp_seconds", "gauge", "Event time up to which everything is known; active decider only."),
+    Definition("tiltmeter_last_checkpoint_timestamp_seconds", "gauge", "Wall clock of the decider's last checkpoint; active decider only."),
+    Definition(
+        "tiltmeter_last_verdict_timestamp_seconds",
+        "gauge",
+        "End of the newest window with a verdict; active decider only.",
+        ("model_name",),
+    ),
+    Definition(
+        "tiltmeter_late_prompts_total", "counter", "Prompts that came after their window had closed and were left out.", ("model_name",)
+    ),
+    Definition(
+        "tiltmeter_unknown_bundle_prompts_total",
+        "counter",
+        "Prompts scored with a bundle that this decider has not loaded: stored, not judged.",
+    ),
+    Definition(
+        "tiltmeter_flagged_share_ratio",
+        "gauge",
+        "Share of prompts flagged in the newest closed window that had any.",
+        ("model_name", "stream"),
+    ),
+    Definition(
+        "tiltmeter_reference_share_ratio", "gauge", "Share the detector tests against, minimum effect included.", ("model_name", "stream")
+    ),
+    Definition("tiltmeter_evidence_log10", "gauge", "Evidence for a change, log10(max(M, 1)), now.", ("model_name", "stream", "level")),
+    Definition(
+        "tiltmeter_evidence_threshold_log10",
+        "gauge",
+        "Evidence at which the level is reached; absent when it may not be.",
+        ("model_name", "stream", "level"),
+    ),
+    Definition("tiltmeter_stream_state", "gauge", "1 for the state the stream is in, 0 for the others.", ("model_name", "stream", "state")),
+    Definition(
+        "tiltmeter_severity",
+        "gauge",
+        "1 for the severity of this kind of trouble, 0 for the others.",
+        ("model_name", "kind", "owner", "severity"),
+    ),
+    Definition("tiltmeter_incidents_open", "gauge", "Open incidents.", ("model_name", "level")),
+)
+"""In the order in which they are exported and documented."""
+
+_BY_NAME = {definition.name: definition for definition in DEFINITIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Durations of one stage: ``counts`` per bucket of :data:`BUCKETS` plus one for what is longer (not cumulative), and their sum in seconds."""
+
+    counts: Sequence[int] = (0,) * (len(BUCKETS) + 1)
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> "Timing":
+        """One more duration."""
+        counts = list(self.counts)
+        counts[bisect_left(BUCKETS, seconds)] += 1
+        return Timing(tuple(counts), self.seconds + seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReading:
+    """Identity of one monitored model."""
+
+    name: str
+    bundle: str
+    owner: str
+    encoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReading:
+    """What the pipeline has done since it started. Times in seconds since the epoch; None where unknown or never.
+
+    Attributes:
+        prompts, tokens, truncated: by model name.
+        rejected: by reason.
+        stages: timings by stage.
+        lag: records behind the end of the input.
+        source_time: event time of the slowest partition read here.
+    """
+
+    prompts: Mapping[str, int] = field(default_factory=dict)
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    truncated: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    stages: Mapping[str, Timing] = field(default_factory=dict)
+    repeats: int = 0
+    rewinds: int = 0
+    pending: int = 0
+    queued: int | None = None
+    lag: int | None = None
+    source_time: float | None = None
+    source_up: bool = True
+    last_flush: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReading:
+    """The newest word on one stream; a share or threshold of None is not exported."""
+
+    model_name: str
+    stream: str
+    state: str
+    share: float | None = None
+    reference: float | None = None
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SeverityReading:
+    """How bad one kind of trouble is for one model."""
+
+    model_name: str
+    kind: str
+    owner: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeciderReading:
+    """What the decider knows; everything but ``active`` is exported by the active decider only."""
+
+    active: bool
+    watermark: float | None = None
+    last_checkpoint: float | None = None
+    open_windows: int = 0
+    late: Mapping[str, int] = field(default_factory=dict)
+    unknown_bundle: int = 0
+    last_verdict: Mapping[str, float] = field(default_factory=dict)
+    streams: Sequence[StreamReading] = ()
+    severities: Sequence[SeverityReading] = ()
+    incidents: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    stages: Mapping[str, Timing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything one scrape shows. ``worker`` or ``decider`` is None where this process has no such part."""
+
+    models: Sequence[ModelReading] = ()
+    reasons: Sequence[str] = ()
+    inference: Sequence[tuple[str, str]] = ()
+    worker: WorkerReading | None = None
+    decider: DeciderReading | None = None
+
+
+Sample = tuple[Sequence[str], float]
+
+
+class ReadingCollector(Collector):
+    """Builds all families from one reading, so that a scrape never mixes two states. Cost: some microseconds a sample."""
+
+    def __init__(self, read: Callable[[], Reading]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not read."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """All families that have a sample, in the order of :data:`DEFINITIONS`."""
+        samples, timings = _samples(self._read())
+        for definition in DEFINITIONS:
+            if definition.kind == "histogram":
+                if timings:
+                    yield _histogram(definition, timings)
+            elif definition.name in samples:
+                yield _family(definition, samples[definition.name])
+
+
+def registry(read: Callable[[], Reading]) -> CollectorRegistry:
+    """A registry with our metrics and those of the process and the interpreter."""
+    result = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=result)
+    PlatformCollector(registry=result)
+    GCCollector(registry=result)
+    result.register(ReadingCollector(read))
+    return result
+
+
+def names() -> frozenset[str]:
+    """Every series name that may be queried, histogram suffixes included."""
+    plain = {definition.name for definition in DEFINITIONS if definition.kind != "histogram"}
+    timed = [definition.name for definition in DEFINITIONS if definition.kind == "histogram"]
+    parts = {name + suffix for name in timed for suffix in ("_bucket", "_sum", "_count")}
+    return frozenset(plain | parts)
+
+
+def _family(definition: Definition, samples: Iterable[Sample]) -> Metric:
+    kind = CounterMetricFamily if definition.kind == "counter" else GaugeMetricFamily
+    family = kind(definition.name, definition.help, labels=definition.labels)
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram(definition: Definition, timings: Mapping[str, Timing]) -> Metric:
+    family = HistogramMetricFamily(definition.name, definition.help, labels=definition.labels)
+    edges = [*(repr(edge) for edge in BUCKETS), "+Inf"]
+    for stage, timing in timings.items():
+        family.add_metric([stage], list(zip(edges, map(float, accumulate(timing.counts)), strict=True)), timing.seconds)
+    return family
+
+
+def _samples(reading: Reading) -> tuple[dict[str, list[Sample]], dict[str, Timing]]:
+    """Samples by metric name, and timings by stage."""
+    models = [model.name for model in reading.models]
+    samples: dict[str, list[Sample]] = {
+        "tiltmeter_build_info": [((VERSION, platform.python_version()), 1.0)],
+        "tiltmeter_model_info": [((model.name, model.bundle, model.owner, model.encoder), 1.0) for model in reading.models],
+        "tiltmeter_inference_info": [(pair, 1.0) for pair in reading.inference],
+    }
+    timings: dict[str, Timing] = {}
+    if reading.worker:
+        samples |= _worker(reading.worker, models, reading.reasons)
+        timings |= {stage: reading.worker.stages.get(stage, Timing()) for stage in STAGES[:4]}
+    if reading.decider:
+        samples["tiltmeter_decider_active"] = [((), float(reading.decider.active))]
+        if reading.decider.active:
+            samples |= _decider(reading.decider, models)
+            timings |= {stage: reading.decider.stages.get(stage, Timing()) for stage in STAGES[4:]}
+    return {name: rows for name, rows in samples.items() if rows}, timings
+
+
+def _per_model(models: Sequence[str], counts: Mapping[str, int]) -> list[Sample]:
+    """Every configured model, from the first scrape on."""
+    return [((model,), float(counts.get(model, 0))) for model in models]
+
+
+def _single(value: float | None) -> list[Sample]:
+    return [] if value is None else [((), float(value))]
+
+
+def _worker(worker: WorkerReading, models: Sequence[str], reasons: Sequence[str]) -> dict[str, list[Sample]]:
+    known = dict.fromkeys([*reasons, *worker.rejected])
+    return {
+        "tiltmeter_prompts_total": _per_model(models, worker.prompts),
+        "tiltmeter_tokens_total": _per_model(models, worker.tokens),
+        "tiltmeter_truncated_prompts_total": _per_model(models, worker.truncated),
+        "tiltmeter_rejected_total": [((reason,), float(worker.rejected.get(reason, 0))) for reason in known],
+        "tiltmeter_repeated_posts_total": _single(worker.repeats),
+        "tiltmeter_rewinds_total": _single(worker.rewinds),
+        "tiltmeter_pending_prompts": _single(worker.pending),
+        "tiltmeter_queued_prompts": _single(worker.queued),
+        "tiltmeter_source_lag_records": _single(worker.lag),
+        "tiltmeter_source_timestamp_seconds": _single(worker.source_time),
+        "tiltmeter_source_up": _single(worker.source_up),
+        "tiltmeter_last_flush_timestamp_seconds": _single(worker.last_flush),
+    }
+
+
+def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[Sample]]:
+    streams = decider.streams
+    return {
+        "tiltmeter_watermark_timestamp_seconds": _single(decider.watermark),
+        "tiltmeter_last_checkpoint_timestamp_seconds": _single(decider.last_checkpoint),
+        "tiltmeter_open_windows": _single(decider.open_windows),
+        "tiltmeter_last_verdict_timestamp_seconds": [((model,), time) for model, time in decider.last_verdict.items()],
+        "tiltmeter_late_prompts_total": _per_model(models, decider.late),
+        "tiltmeter_unknown_bundle_prompts_total": _single(decider.unknown_bundle),
+        "tiltmeter_flagged_share_ratio": [((s.model_name, s.stream), s.share) for s in streams if s.share is not None],
+        "tiltmeter_reference_share_ratio": [((s.model_name, s.stream), s.reference) for s in streams if s.reference is not None],
+        "tiltmeter_evidence_log10": [((s.model_name, s.stream, level), value) for s in streams for level, value in s.evidence.items()],
+        "tiltmeter_evidence_threshold_log10": [
+            ((s.model_name, s.stream, level), value) for s in streams for level, value in s.thresholds.items() if value is not None
+        ],
+        "tiltmeter_stream_state": [((s.model_name, s.stream, state), float(s.state == state)) for s in streams for state in STATES],
+        "tiltmeter_severity": [
+            ((s.model_name, s.kind, s.owner, severity), float(s.severity == severity))
+            for s in decider.severities
+            for severity in SEVERITIES
+        ],
+        "tiltmeter_incidents_open": [
+            ((model, level), float(decider.incidents.get((model, level), 0))) for model in models for level in LEVELS
+        ],
+    }

@@ -1,0 +1,115 @@
+"""The exposition as Prometheus reads it: labels initialised, standby silent, documentation complete."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from service import metrics
+from service.metrics import BUCKETS, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, Timing, WorkerReading
+
+MODELS = (ModelReading("support-bot", "b" * 64, "team-a", "e" * 64), ModelReading("quiet-bot", "c" * 64, "team-b", "e" * 64))
+STREAM = StreamReading("support-bot", "ood_share", "page", 0.098, 0.0586, {"ticket": 3.0, "page": 7.2}, {"ticket": 4.0, "page": 5.4})
+DECIDER = DeciderReading(
+    active=True,
+    watermark=1000.0,
+    last_verdict={"support-bot": 960.0},
+    streams=(STREAM, StreamReading("quiet-bot", "ood_share", "learning", None, 0.06, {"ticket": 0.0}, {"ticket": 4.0, "page": None})),
+    severities=(SeverityReading("support-bot", "drift", "team-a", "critical"),),
+    incidents={("support-bot", "page"): 1},
+)
+
+
+def registry(**parts: object) -> CollectorRegistry:
+    reading = Reading(models=MODELS, reasons=("not_json", "no_text"), inference=(("onnxruntime", "cpu"),), **parts)  # type: ignore[arg-type]
+    return metrics.registry(lambda: reading)
+
+
+def series(found: CollectorRegistry) -> set[str]:
+    return {sample.name for family in found.collect() for sample in family.samples if sample.name.startswith("tiltmeter_")}
+
+
+def test_every_known_label_set_is_there_before_the_first_prompt() -> None:
+    found = registry(worker=WorkerReading())
+    for model in ("support-bot", "quiet-bot"):
+        assert found.get_sample_value("tiltmeter_prompts_total", {"model_name": model}) == 0
+    for reason in ("not_json", "no_text"):
+        assert found.get_sample_value("tiltmeter_rejected_total", {"reason": reason}) == 0
+    assert found.get_sample_value("tiltmeter_batch_seconds_count", {"stage": "score"}) == 0
+
+
+def test_a_standby_decider_exports_no_verdict() -> None:
+    found = registry(decider=DeciderReading(active=False, watermark=1000.0, streams=(STREAM,)))
+    assert found.get_sample_value("tiltmeter_decider_active") == 0
+    assert series(found) == {"tiltmeter_build_info", "tiltmeter_model_info", "tiltmeter_inference_info", "tiltmeter_decider_active"}
+
+
+def test_a_pure_worker_says_nothing_about_the_decider() -> None:
+    assert "tiltmeter_decider_active" not in series(registry(worker=WorkerReading()))
+
+
+def test_state_and_severity_are_one_hot() -> None:
+    found = registry(decider=DECIDER)
+    states = {
+        state: found.get_sample_value("tiltmeter_stream_state", {"model_name": "support-bot", "stream": "ood_share", "state": state})
+        for state in metrics.STATES
+    }
+    assert states == {state: float(state == "page") for state in metrics.STATES}
+    labels = {"model_name": "support-bot", "kind": "drift", "owner": "team-a"}
+    assert [found.get_sample_value("tiltmeter_severity", {**labels, "severity": s}) for s in metrics.SEVERITIES] == [0, 0, 1]
+
+
+def test_what_is_not_known_is_absent_and_not_zero() -> None:
+    found = registry(decider=DECIDER)
+    assert found.get_sample_value("tiltmeter_flagged_share_ratio", {"model_name": "quiet-bot", "stream": "ood_share"}) is None
+    threshold = {"model_name": "quiet-bot", "stream": "ood_share", "level": "page"}
+    assert found.get_sample_value("tiltmeter_evidence_threshold_log10", threshold) is None
+
+
+@pytest.mark.parametrize("model", ["support-bot", "quiet-bot"])
+@pytest.mark.parametrize("level", metrics.LEVELS)
+def test_open_incidents_of_every_model_and_level(model: str, level: str) -> None:
+    expected = 1 if (model, level) == ("support-bot", "page") else 0
+    assert registry(decider=DECIDER).get_sample_value("tiltmeter_incidents_open", {"model_name": model, "level": level}) == expected
+
+
+def test_histogram_is_cumulative_and_its_edges_belong_to_the_lower_bucket() -> None:
+    timing = Timing().add(BUCKETS[0]).add(BUCKETS[0] * 1.01).add(1e6)
+    found = registry(worker=WorkerReading(stages={"score": timing}))
+    counts = [
+        found.get_sample_value("tiltmeter_batch_seconds_bucket", {"stage": "score", "le": le}) for le in ("0.001", "0.0025", "30.0", "+Inf")
+    ]
+    assert counts == [1, 2, 2, 3]
+    assert found.get_sample_value("tiltmeter_batch_seconds_sum", {"stage": "score"}) == pytest.approx(1e6, rel=1e-6)
+
+
+def test_both_expositions_parse_and_carry_only_documented_names() -> None:
+    found = registry(worker=WorkerReading(queued=1, lag=2, source_time=3.0, last_flush=4.0), decider=DECIDER)
+    assert list(parse(generate_latest(found).decode()))
+    assert list(parse_openmetrics(openmetrics.generate_latest(found).decode()))
+    assert series(found) <= metrics.names()
+
+
+def test_labels_are_those_of_the_definition() -> None:
+    found = registry(worker=WorkerReading(), decider=DECIDER)
+    labels = {d.name: set(d.labels) for d in metrics.DEFINITIONS}
+    for family in found.collect():
+        for sample in family.samples:
+            if sample.name in labels:
+                assert set(sample.labels) == labels[sample.name], sample.name
+
+
+def test_every_metric_is_documented_and_every_documented_metric_exists() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    documented = set(re.findall(r"^\| `(tiltmeter_\w+)`", text, re.MULTILINE))
+    assert documented == {d.name for d in metrics.DEFINITIONS}
+    for definition in metrics.DEFINITIONS:
+        row = re.search(rf"^\| `{definition.name}`(.*)$", text, re.MULTILINE)
+        assert row is not None
+        assert definition.help in row.group(1), definition.name
+        assert all(f"`{label}`" in row.group(1) for label in definition.labels), definition.name
