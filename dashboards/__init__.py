@@ -1,0 +1,1 @@
+"""Grafana dashboards as typed code, and the Prometheus rules beside them."""
