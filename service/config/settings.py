@@ -1,37 +1,38 @@
-"""The configuration: one YAML file, unknown keys refused with the nearest known key, secrets by env or file only.
-
-Every setting is described here once; docs/configuration.md is checked against it.
-"""
+"""Every setting, its type, its default and what it means, once; docs/configuration.md is checked against this file."""
 
 import re
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from service.errors import ConfigError
-
-_UNITS = {"s": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400, "week": 604800}
+_UNITS = {
+    **dict.fromkeys(("", "s", "sec", "second"), 1),
+    **dict.fromkeys(("m", "min", "minute"), 60),
+    **dict.fromkeys(("h", "hour"), 3600),
+    **dict.fromkeys(("d", "day"), 86400),
+    **dict.fromkeys(("w", "week"), 604800),
+}
+_NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
 
 
 def _seconds(value: Any) -> Any:
-    """``90 days``, ``30s``, ``PT1M`` are left to pydantic or turned into seconds; a bare number is seconds."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9.]+)\s*([a-z]+?)s?\s*", value)):
-        number, unit = match.groups()
-        if unit in _UNITS or (unit := "s" if unit == "" else unit) in _UNITS:
-            return float(number) * _UNITS[unit]
-    return value
+    """``90 days`` or ``30s`` in seconds; numbers are seconds already and are left to pydantic."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(rf"\s*{_NUMBER}\s*([a-z]*?)s?\s*", value)
+    if match is None or match[2] not in _UNITS:
+        raise ValueError("expected a duration such as '30s', '5 min', '2 h' or '7 days'")
+    return float(match[1]) * _UNITS[match[2]]
 
 
-def _budget(value: Any) -> Any:
+def _budget(value: Any) -> float:
     """``1 per 90 days`` as the seconds that one false alarm is worth."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9.]+)\s+per\s+(.+)", value)):
-        number, period = match.groups()
-        seconds = _seconds(period if period[0].isdigit() else f"1 {period}")
-        if isinstance(seconds, float) and float(number) > 0:
-            return seconds / float(number)
+    if isinstance(value, str) and (match := re.fullmatch(rf"\s*{_NUMBER}\s+per\s+(.+)", value)) and float(match[1]) > 0:
+        period = match[2] if match[2][0].isdigit() else f"1 {match[2]}"
+        seconds = float(_seconds(period))
+        if seconds > 0:
+            return seconds / float(match[1])
     raise ValueError("expected a budget such as '1 per 90 days'")
 
 
@@ -48,7 +49,9 @@ class Settings(BaseModel):
 class Fields(Settings):
     """Where a record keeps what we read: JSON pointers (``/request/body``) or plain top-level names."""
 
-    text: str | None = Field(None, description="Prompt text. Unset: text, prompt, or the last user turn of messages, also inside an OpenAI request log.")
+    text: str | None = Field(
+        None, description="Prompt text. Unset: text, prompt, or the last user turn of messages, also inside an OpenAI request log."
+    )
     time: str | None = Field(None, description="Event time, ISO 8601 or epoch seconds or milliseconds. Unset: the transport's own time.")
     model: str | None = Field("model", description="Name of the model that was asked.")
     id: str | None = Field("id", description="Identity of the record.")
@@ -59,7 +62,9 @@ class Kafka(Settings):
     """Connection to a Kafka cluster."""
 
     bootstrap_servers: str = Field("localhost:9092", description="Comma-separated host:port list.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Passed to the client unchanged: security_protocol, sasl_mechanism, ssl_cafile and so on.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Passed to the client unchanged: security_protocol, sasl_mechanism, ssl_cafile and so on."
+    )
     password_file: Path | None = Field(None, description="File holding the SASL password; otherwise TILTMETER_KAFKA_PASSWORD.")
 
 
@@ -117,7 +122,9 @@ class Model(Settings):
 
     bundle: Path = Field(description="Directory made by `tiltmeter fit`.")
     owner: str = Field("unowned", description="Who is told; a label of the alert.")
-    wire_names: list[str] = Field(default_factory=list, description="Names seen on the wire that mean this model; * matches. Unset: the model's own name.")
+    wire_names: list[str] = Field(
+        default_factory=list, description="Names seen on the wire that mean this model; * matches. Unset: the model's own name."
+    )
     slices: Slices = Field(default_factory=Slices, description="Slices of this model.")
     weight: float = Field(1.0, gt=0, description="Share of both budgets, relative to the other models.")
 
@@ -168,7 +175,9 @@ class Http(Settings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(9108, ge=0, le=65535, description="Port; 0 takes a free one.")
-    token_file: Path | None = Field(None, description="File holding the bearer token for everything that writes; otherwise TILTMETER_TOKEN.")
+    token_file: Path | None = Field(
+        None, description="File holding the bearer token for everything that writes; otherwise TILTMETER_TOKEN."
+    )
 
 
 class Compute(Settings):
@@ -182,9 +191,13 @@ class Compute(Settings):
 class Config(Settings):
     """The whole file."""
 
-    source: Annotated[KafkaSource | HttpSource | FileSource, Field(discriminator="kind")] = Field(description="Where prompts come from: kind kafka, http or file.")
+    source: Annotated[KafkaSource | HttpSource | FileSource, Field(discriminator="kind")] = Field(
+        description="Where prompts come from: kind kafka, http or file."
+    )
     fields: Fields = Field(default_factory=Fields, description="Field mapping of incoming records.")
-    ledger: Annotated[SqlLedger | KafkaLedger, Field(discriminator="kind")] = Field(default_factory=SqlLedger, description="Where counts and positions are kept together: kind sql or kafka.")
+    ledger: Annotated[SqlLedger | KafkaLedger, Field(discriminator="kind")] = Field(
+        default_factory=SqlLedger, description="Where counts and positions are kept together: kind sql or kafka."
+    )
     store: str = Field("sqlite:///tiltmeter-history.db", description="SQLAlchemy URL of the history for people.")
     models: dict[str, Model] = Field(min_length=1, description="Monitored models by their stable name.")
     budgets: Budgets = Field(default_factory=Budgets, description="Accepted false alarms.")
