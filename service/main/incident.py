@@ -1,0 +1,85 @@
+"""``tiltmeter incident``: list, acknowledge and close."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from service.main.remote import DEFAULT_URL, TokenFile, Url, call
+
+app = typer.Typer(no_args_is_help=True, help="List, acknowledge and close incidents of a running service.")
+
+Id = Annotated[str, typer.Argument(help="Id as printed by `tiltmeter incident list`.", show_default=False)]
+
+
+class Verdict(StrEnum):
+    """What an incident turned out to be."""
+
+    real = "real"
+    benign = "benign"
+    monitor = "monitor"
+
+
+@app.command("list")
+def list_incidents(
+    everything: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Open incidents, newest first.
+
+    Examples:
+
+        tiltmeter incident list
+
+        tiltmeter incident list --all --model support-bot
+    """
+    from urllib.parse import urlencode
+
+    from rich.console import Console
+    from rich.table import Table
+
+    query = {"open": str(not everything).lower(), **({"model": model} if model else {})}
+    rows = call("GET", url, f"/v1/incidents?{urlencode(query)}")["incidents"]
+    if not rows:
+        typer.echo("no incidents" if everything else "no open incidents")
+        return
+    table = Table("opened (UTC)", "level", "severity", "model", "stream", "what", "state", "id", box=None, header_style="bold")
+    for row in rows:
+        state = f"closed: {row['verdict']}" if row["closed"] else ("acknowledged" if row["acknowledged"] else "open")
+        opened = f"{datetime.fromtimestamp(row['opened'], UTC):%Y-%m-%d %H:%M}"
+        table.add_row(opened, row["level"], row["severity"], row["model_name"], row["stream"], row["explanation"], state, row["id"])
+    Console(soft_wrap=True).print(table)
+
+
+@app.command()
+def ack(incident: Id, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+    """Say that somebody is looking at it. It stays open until recovery or `close`.
+
+    Example:
+
+        tiltmeter incident ack support-bot-ood_share-page-1767225600
+    """
+    call("POST", url, f"/v1/incidents/{incident}/ack", token_file, {})
+    typer.echo(f"{incident}: acknowledged")
+
+
+@app.command()
+def close(
+    incident: Id,
+    verdict: Annotated[
+        Verdict, typer.Option(help="real: the change matters. benign: it does not. monitor: the monitor was wrong.", show_default=False)
+    ],
+    reason: Annotated[str, typer.Option(help="One line for whoever reads this later.", show_default=False)],
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Close an incident with a verdict and a reason.
+
+    Example:
+
+        tiltmeter incident close support-bot-ood_share-page-1767225600 --verdict benign --reason "spring campaign"
+    """
+    call("POST", url, f"/v1/incidents/{incident}/close", token_file, {"verdict": verdict.value, "reason": reason})
+    typer.echo(f"{incident}: closed as {verdict.value}")
