@@ -1,0 +1,133 @@
+"""Load a bundle after checking all of it, or write one."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from detectors.calibration import Calibration
+from service.bundle.describe import describe
+from service.bundle.files import CALIBRATION, ENCODER_GRAPH, MANIFEST, REFERENCE, SCORER_GRAPH, TOKENIZER, TOPICS, encoder_digest, sha256
+from service.bundle.manifest import SCHEMA, Manifest
+from service.errors import ConfigError
+
+_REQUIRED = (ENCODER_GRAPH, TOKENIZER, SCORER_GRAPH, REFERENCE, CALIBRATION, TOPICS)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """One topic of the fine-tuning set: its most telling words (may be empty) and its share of the reference."""
+
+    words: tuple[str, ...]
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A checked bundle directory.
+
+    Attributes:
+        path: the directory.
+        digest: sha256 of manifest.json, which holds the digests of all other files: equal digests mean equal bundles.
+        manifest: what was fitted.
+        topics: K topics, in the order of the indices in Scores.
+        calibration: sorted scores of the held-out rows.
+    """
+
+    path: Path
+    digest: str
+    manifest: Manifest
+    topics: Sequence[TopicInfo]
+    calibration: Calibration
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Bundle":
+        """Read and check a bundle: schema, the digest of every file, and that the parts belong together.
+
+        Cost: about 0.15 s for 120 MB.
+
+        Raises:
+            ConfigError: names the file and what is wrong: absent, changed since it was fitted, of a newer schema, for another encoder.
+        """
+        path = Path(path)
+        manifest = _read_manifest(path / MANIFEST)
+        for name in _REQUIRED:
+            if name not in manifest.files:
+                raise ConfigError(f"{path / MANIFEST}: files: {name} is not listed")
+        for name, expected in manifest.files.items():
+            _check_file(path, name, expected)
+        if encoder_digest(manifest.files, manifest.encoder) != manifest.encoder_digest:
+            raise ConfigError(f"{path / MANIFEST}: encoder_digest is not that of {ENCODER_GRAPH} and {TOKENIZER}: the bundle was fitted with another encoder")
+        topics = tuple(TopicInfo(tuple(topic["words"]), float(topic["share"])) for topic in json.loads((path / TOPICS).read_text(encoding="utf-8")))
+        if len(topics) != manifest.topics:
+            raise ConfigError(f"{path / TOPICS}: {len(topics)} topics, the manifest says {manifest.topics}")
+        return cls(path, sha256(path / MANIFEST), manifest, topics, _read_calibration(path / CALIBRATION))
+
+    @property
+    def encoder_digest(self) -> str:
+        """Bundles with equal encoder digests share one encoder."""
+        return self.manifest.encoder_digest
+
+    @property
+    def nulls(self) -> Mapping[str, float]:
+        """PAC bound of the share of each flag under no change: keys ``strange`` and ``far``; no minimum effect in it."""
+        return self.manifest.nulls
+
+    def describe(self) -> str:
+        """What the bundle is, for ``tiltmeter bundle show``: plain lines, no prompt text."""
+        return describe(self.manifest, self.digest, [(topic.words, topic.share) for topic in self.topics])
+
+
+def save_calibration(path: Path, calibration: Calibration) -> None:
+    """Write the calibration's arrays. The bytes depend on the arrays alone."""
+    save_file({name: np.ascontiguousarray(array) for name, array in calibration.arrays().items()}, path)
+
+
+def save_topics(path: Path, topics: Sequence[TopicInfo]) -> None:
+    """Write the topics as JSON."""
+    rows = [{"words": list(topic.words), "share": round(topic.share, 6)} for topic in topics]
+    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def save_manifest(path: Path, manifest: Manifest) -> None:
+    """Write manifest.json; the last file of a bundle."""
+    path.write_text(manifest.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+
+
+def _read_manifest(path: Path) -> Manifest:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; expected a directory made by `tiltmeter fit`")
+    try:
+        content = json.loads(path.read_bytes())
+        schema = content["schema"]
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path}: not a bundle's manifest") from None
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise ConfigError(f"{path}: schema {schema} is newer than this program's {SCHEMA}; upgrade tiltmeter or fit the bundle again")
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _check_file(path: Path, name: str, expected: str) -> None:
+    file = path / name
+    if Path(name).name != name:
+        raise ConfigError(f"{path / MANIFEST}: files: {name!r} lies outside the bundle")
+    if not file.is_file():
+        raise ConfigError(f"{file}: missing from the bundle")
+    if (found := sha256(file)) != expected:
+        raise ConfigError(f"{file}: changed since it was fitted (sha256 {found[:12]}, the manifest says {expected[:12]})")
+
+
+def _read_calibration(path: Path) -> Calibration:
+    try:
+        return Calibration.from_arrays(load_file(path))
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ConfigError(f"{path}: {error}") from None
