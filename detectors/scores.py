@@ -1,0 +1,145 @@
+"""How strange a prompt is beside the fine-tuning set: density-corrected nearest neighbours, and a linear head.
+
+The numpy reference of what the scorer graph computes, and the constants that are fitted on the reference alone. Sources: k-nearest-neighbour
+distance on unit features, Sun et al., ICML 2022; the local density subtracted from it follows the idea of the local outlier factor, Breunig et al.,
+SIGMOD 2000; the max logit, Hendrycks et al., ICML 2022.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+DENSITY_WEIGHT = 0.5
+"""Weight of the neighbours' own mean distance; one rule for all sets."""
+
+LABEL_WEIGHT = 0.5
+"""Weight of a head trained on class labels, against 1 - weight for the distance."""
+
+TOPIC_WEIGHT = 0.3
+"""Weight of a head trained on topics."""
+
+_BLOCK = 1024
+_SMALLEST_DEVIATION = 1e-6
+
+Vectors = NDArray[np.float32]
+
+
+def neighbours(n: int) -> int:
+    """k for n reference rows: sqrt(n) / 4, at least 5, at most 30, and fewer than n.
+
+    >>> [neighbours(n) for n in (4, 300, 12_000, 100_000)]
+    [3, 5, 27, 30]
+    """
+    return min(max(min(round(n**0.5 / 4), 30), 5), n - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """Mean and deviation of a raw score over the reference, each row scored by a fit that has not seen it."""
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def fit(cls, scores: NDArray[np.floating]) -> Self:
+        """Population mean and deviation of (n,) scores; a constant score gets a small positive deviation."""
+        scores = np.asarray(scores, np.float64)
+        return cls(float(scores.mean()), max(float(scores.std()), _SMALLEST_DEVIATION))
+
+    def __call__(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Standardised scores, same shape."""
+        return (np.asarray(scores, np.float64) - self.mean) / self.deviation
+
+
+@dataclass(frozen=True, slots=True)
+class DensityKnn:
+    """Mean cosine distance to the k nearest reference rows, minus part of how far those rows lie from their own neighbours.
+
+    Attributes:
+        reference: (N, d) float32, unit rows.
+        density: (N,) float32, mean cosine distance of each row to its k nearest others.
+        k: neighbours.
+        weight: share of the neighbours' mean density that is subtracted.
+        standard: mean and deviation of the score over the reference, leave-one-out.
+    """
+
+    reference: Vectors
+    density: Vectors
+    k: int
+    weight: float
+    standard: Standard
+
+    @classmethod
+    def fit(cls, reference: Vectors, *, weight: float = DENSITY_WEIGHT, progress: Callable[[int], None] | None = None) -> Self:
+        """Find every reference row's neighbours among the others.
+
+        Args:
+            reference: (N, d) float32 unit rows without near duplicates, N >= 2.
+            weight: share of the local density that is subtracted.
+            progress: called with the number of rows done since the last call.
+
+        Raises:
+            ValueError: fewer than two rows.
+
+        Cost: 2 N^2 d operations: about 0.03 s at 2,000 rows, 1.5 s at 15,000, 100 s at 100,000 on two cores (d = 384). Memory: 1024 N floats.
+        """
+        n = len(reference)
+        if n < 2:
+            raise ValueError(f"{n} reference rows have no neighbours; at least 2 are needed")
+        k = neighbours(n)
+        density = np.empty(n, np.float32)
+        nearest = np.empty((n, k), np.int64)
+        for start in range(0, n, _BLOCK):
+            stop = min(start + _BLOCK, n)
+            similarity = reference[start:stop] @ reference.T
+            similarity[np.arange(stop - start), np.arange(start, stop)] = -np.inf
+            nearest[start:stop], density[start:stop] = _nearest(similarity, k)
+            if progress is not None:
+                progress(stop - start)
+        scores = density - weight * density[nearest].mean(axis=1)
+        return cls(reference, density, k, weight, Standard.fit(scores))
+
+    def score(self, vectors: Vectors) -> Vectors:
+        """(B, d) unit vectors to (B,) float32 raw scores, higher is stranger; not standardised."""
+        scores = np.empty(len(vectors), np.float32)
+        for start in range(0, len(vectors), _BLOCK):
+            nearest, distance = _nearest(vectors[start : start + _BLOCK] @ self.reference.T, self.k)
+            scores[start : start + _BLOCK] = distance - self.weight * self.density[nearest].mean(axis=1)
+        return scores
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A linear classifier whose largest logit is low for what belongs to no class.
+
+    Attributes:
+        weights: (d, C) float32; bias: (C,) float32.
+        standard: mean and deviation of minus the largest logit over the reference, out of fold.
+        share: weight of the head in the combined score.
+    """
+
+    weights: Vectors
+    bias: Vectors
+    standard: Standard
+    share: float
+
+    def score(self, vectors: Vectors) -> Vectors:
+        """(B, d) to (B,) float32: minus the largest logit, not standardised."""
+        return np.asarray(-(vectors @ self.weights + self.bias).max(axis=1), np.float32)
+
+
+def combine(knn: DensityKnn, head: Head | None, vectors: Vectors) -> NDArray[np.float64]:
+    """The score of a prompt: weighted sum of the standardised parts, shape (B,). Without a head the standardised distance alone."""
+    distance = knn.standard(knn.score(vectors))
+    if head is None:
+        return distance
+    return (1 - head.share) * distance + head.share * head.standard(head.score(vectors))
+
+
+def _nearest(similarity: Vectors, k: int) -> tuple[NDArray[np.int64], Vectors]:
+    """Columns of the k largest similarities of each row, and their mean cosine distance."""
+    columns = np.argpartition(similarity, -k, axis=1)[:, -k:]
+    return columns, 1 - np.take_along_axis(similarity, columns, axis=1).mean(axis=1)
