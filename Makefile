@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv --quiet --no-progress
 INSTALL := $(UV) pip install --python $(BIN)/python --require-hashes
-COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
+COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 HELM_PACKAGE := helm.sh/helm/v3/cmd/helm@v3.19.2
 
 .DEFAULT_GOAL := help
@@ -19,6 +19,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make demo EXIT=1       ends when its story is told;  KAFKA=1  plays it through a real broker (Java, Maven)"
+	@echo "  make lock UPGRADE=1    takes the newest versions that pyproject.toml allows"
 	@echo "  make test DATA=DIR     also runs the tests on public data sets in DIR;  K=EXPRESSION  selects tests"
 
 setup: $(VENV)/.stamp-setup ## Make .venv and install tiltmeter with all it needs to fit and run

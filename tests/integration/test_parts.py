@@ -10,7 +10,7 @@ from parts.postgres import Postgres
 
 
 def _produce(broker: Broker, topic: str, value: bytes, user: str = "admin") -> None:
-    producer = KafkaProducer(**broker.client(user), acks="all", max_block_ms=5000)
+    producer = KafkaProducer(**broker.client(user), acks="all", max_block_ms=5000, bootstrap_timeout_ms=5000)
     try:
         producer.send(topic, value, partition=0).get(timeout=10)
     finally:

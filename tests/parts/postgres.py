@@ -6,7 +6,9 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
+from typing import Self
 
 import psycopg
 
@@ -59,6 +61,17 @@ class Postgres(Server):
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.folder), "fsync": "off", "max_connections": "60"}
         flags = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
         return as_child([str(self.bin / "postgres"), "-D", str(self.data), "-p", str(self.port), *flags], self.user)
+
+    def start(self) -> Self:
+        # After a kill the old children still hold the shared memory for a moment.
+        deadline = time.monotonic() + 15
+        while True:
+            try:
+                return super().start()
+            except RuntimeError as error:
+                if "shared memory block" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def is_ready(self) -> bool:
         check = [str(self.bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
