@@ -1,0 +1,230 @@
+"""Prompts posted over HTTP: taken in by the event loop, counted by the pipeline, answered when the ledger holds them."""
+
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from service.config import HttpSource as HttpSettings
+from service.config import Windows
+from service.errors import TiltmeterError
+from service.records import Batch, Part, Partition, Progress, Prompt, Span
+from service.source.decode import Decoder, Rejection
+
+
+class Full(TiltmeterError):
+    """Too many prompts are waiting to be counted; ask again later."""
+
+
+class Closed(TiltmeterError):
+    """Nothing is taken in any more: the pipeline has ended."""
+
+
+class TooMany(TiltmeterError):
+    """One post holds more records than may ever wait; it has to be split."""
+
+
+class BadRecord(TiltmeterError):
+    """A record of a post cannot be decoded, so none of the post is counted. ``index`` counts from 0."""
+
+    def __init__(self, index: int, rejection: Rejection) -> None:
+        super().__init__(f"record {index}: {rejection.reason}: {rejection.detail}")
+        self.index = index
+        self.rejection = rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What became of a post: its records, how many of them came after their window closed, whether its key was known already."""
+
+    counted: int
+    late: int = 0
+    duplicate: bool = False
+
+
+@dataclass(slots=True)
+class _Post:
+    prompts: Sequence[Prompt]
+    key: str | None
+    received: float
+    number: int
+    answers: list[Future[Counted]]
+
+
+class HttpSource:
+    """A bounded queue between the event loop (:meth:`offer`) and the pipeline thread (everything else).
+
+    A post waits until the ledger holds it, so an answer is a promise. Its number is its input position: after a flush whose
+    outcome is unknown, :meth:`rewind` asks the ledger how far it got, answers what is counted and hands the rest over again.
+
+    Args:
+        settings: bounds.
+        decoder: used by :meth:`offer` only.
+        windows: for the skew of progress and for what counts as late.
+        instance: name of this process; positions are kept under ``http/<instance>``.
+        positions: committed positions of the ledger; None for a ledger that keeps none (Kafka), where every post gets a key instead.
+        clock: wall clock, seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        decoder: Decoder,
+        windows: Windows,
+        *,
+        instance: str,
+        positions: Callable[[], Mapping[Partition, int]] | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.partition: Partition = f"http/{instance}"
+        self._settings = settings
+        self._decoder = decoder
+        self._windows = windows
+        self._positions = positions
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._queue: deque[_Post] = deque()
+        self._flying: deque[_Post] = deque()
+        self._waiting: dict[str, _Post] = {}
+        self._receiving: dict[int, float] = {}
+        self._prompts = 0
+        self._reached = float("-inf")
+        self._next = positions().get(self.partition, 0) if positions is not None else 0
+        self._over: Exception | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Prompts taken in and not yet counted."""
+        return self._prompts
+
+    def offer(self, records: Sequence[bytes | Mapping[str, object]], key: str | None = None) -> Future[Counted]:
+        """Take in one post; the future is done when the ledger holds all of it. Safe to call from any thread.
+
+        Raises BadRecord, Full, TooMany or Closed; then none of the post is counted.
+        """
+        token = object()
+        with self._changed:
+            # From here on progress does not pass what this post may carry.
+            received = self._receiving[id(token)] = self._clock()
+        try:
+            prompts = self._decode(records, received)
+            with self._changed:
+                return self._take(prompts, key, received)
+        finally:
+            with self._changed:
+                del self._receiving[id(token)]
+
+    def _decode(self, records: Sequence[bytes | Mapping[str, object]], received: float) -> list[Prompt]:
+        if len(records) > self._settings.max_waiting:
+            raise TooMany(f"{len(records)} records in one post; at most {self._settings.max_waiting} may wait: split it")
+        prompts = []
+        for index, record in enumerate(records):
+            prompt = self._decoder.decode(record, received, f"{self.partition}@{uuid.uuid4().hex}")
+            if isinstance(prompt, Rejection):
+                raise BadRecord(index, prompt)
+            prompts.append(prompt)
+        return prompts
+
+    def _take(self, prompts: Sequence[Prompt], key: str | None, received: float) -> Future[Counted]:
+        if self._over is not None:
+            raise Closed("the pipeline has ended") from self._over
+        answer: Future[Counted] = Future()
+        # A client that hangs up does not undo its post.
+        answer.set_running_or_notify_cancel()
+        if not prompts:
+            answer.set_result(Counted(0))
+            return answer
+        if key is not None and (same := self._waiting.get(key)):
+            same.answers.append(answer)
+            return answer
+        if self._prompts + len(prompts) > self._settings.max_waiting:
+            raise Full(f"{self._prompts} prompts are waiting to be counted")
+        if key is None and self._positions is None:
+            key = f"post-{uuid.uuid4().hex}"
+        post = _Post(prompts, key, received, self._next, [answer])
+        self._next += 1
+        if key is not None:
+            self._waiting[key] = post
+        self._prompts += len(prompts)
+        self._queue.append(post)
+        self._changed.notify_all()
+        return answer
+
+    def poll(self, limit: int, timeout: float) -> Batch:
+        """Whole posts of at most ``limit`` prompts together, but at least one post where one waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._over, timeout)
+            posts: list[_Post] = []
+            size = 0
+            while self._queue and (not posts or size + len(self._queue[0].prompts) <= limit):
+                posts.append(self._queue.popleft())
+                size += len(posts[-1].prompts)
+            self._flying.extend(posts)
+            progress = {self.partition: Progress(self._progress())}
+        prompts: list[Prompt] = []
+        parts = []
+        for post in posts:
+            parts.append(Part(len(prompts), len(prompts) + len(post.prompts), post.key))
+            prompts.extend(post.prompts)
+        positions = {self.partition: Span(posts[0].number, posts[-1].number + 1)} if posts else {}
+        return Batch(prompts, positions, progress, frozenset((self.partition,)), parts=parts, urgent=bool(posts))
+
+    def _progress(self) -> float:
+        """Nothing that is still to come is older than this: not what waits, not what is being read, not what is yet to be received."""
+        oldest = min([self._clock(), *self._receiving.values(), *(post.received for post in self._queue)])
+        self._reached = max(self._reached, oldest - self._windows.max_skew)
+        return self._reached
+
+    def rewind(self) -> None:
+        """Answer what the ledger turned out to hold; everything else that was handed over is handed over again."""
+        done = self._positions().get(self.partition, 0) if self._positions is not None else 0
+        with self._changed:
+            while self._flying and self._flying[0].number < done:
+                self._answer(self._flying.popleft(), frozenset(), float("-inf"))
+            self._queue.extendleft(reversed(self._flying))
+            self._flying.clear()
+
+    def committed(self, batch: Batch, repeats: frozenset[str] = frozenset(), watermark: float = float("-inf")) -> None:
+        """Answer the posts of this batch.
+
+        Args:
+            batch: what the ledger holds now.
+            repeats: keys that were known already; their posts were left out.
+            watermark: event time up to which windows are closed, to tell how much came late.
+        """
+        span = batch.positions.get(self.partition)
+        with self._changed:
+            while span is not None and self._flying and self._flying[0].number < span.stop:
+                self._answer(self._flying.popleft(), repeats, watermark)
+
+    def _answer(self, post: _Post, repeats: frozenset[str], watermark: float) -> None:
+        length, grace = self._windows.length, self._windows.grace
+        late = sum(prompt.time // length * length + length + grace <= watermark for prompt in post.prompts)
+        self._forget(post)
+        for position, answer in enumerate(post.answers):
+            duplicate = position > 0 or post.key in repeats
+            answer.set_result(Counted(len(post.prompts), 0 if duplicate else late, duplicate))
+
+    def _forget(self, post: _Post) -> None:
+        self._prompts -= len(post.prompts)
+        if post.key is not None:
+            self._waiting.pop(post.key, None)
+
+    def fail(self, error: Exception) -> None:
+        """Answer everything that waits with this error and take in nothing more. Whether it was counted is then unknown."""
+        with self._changed:
+            self._over = self._over or error
+            for post in (*self._flying, *self._queue):
+                self._forget(post)
+                for answer in post.answers:
+                    answer.set_exception(Closed("the pipeline ended before this was counted"))
+            self._flying.clear()
+            self._queue.clear()
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Take in nothing more."""
+        self.fail(Closed("shutting down"))
