@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from parts import browser, monitoring, require
 from parts import kafka as kafka_part
 from parts import postgres as postgres_part
-from parts import require
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +52,29 @@ def postgres() -> Iterator[postgres_part.Postgres]:
         server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> type[monitoring.Prometheus]:
+    """The class that starts a Prometheus with a configuration; promtool is there too."""
+    if reason := monitoring.why_missing("prometheus", "promtool", package="prometheus"):
+        require.lacking("prometheus", reason)
+    return monitoring.Prometheus
+
+
+@pytest.fixture(scope="session")
+def alertmanager() -> type[monitoring.Alertmanager]:
+    """The class that starts an Alertmanager with a configuration."""
+    if reason := monitoring.why_missing("amtool", package="prometheus-alertmanager"):
+        require.lacking("alertmanager", reason)
+    return monitoring.Alertmanager
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
+    """A headless Chromium shared by the session."""
+    if reason := browser.why_missing():
+        require.lacking("chromium", reason)
+    opened = browser.Browser(tmp_path_factory.mktemp("chromium"))
+    yield opened
+    opened.close()

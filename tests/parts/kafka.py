@@ -130,8 +130,6 @@ class Broker(Server):
 
     def _format(self) -> None:
         storage = ["java", "-cp", f"{self.libs}/*", "kafka.tools.StorageTool"]
-        done = subprocess.run(
-            [*storage, "format", "-t", _CLUSTER, "-c", str(self.properties)], capture_output=True, text=True, timeout=120
-        )
+        done = subprocess.run([*storage, "format", "-t", _CLUSTER, "-c", str(self.properties)], capture_output=True, text=True, timeout=120)
         if done.returncode:
             raise RuntimeError(f"kafka storage format failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
