@@ -56,3 +56,10 @@ class Detector(Protocol):
     def restore(cls, state: State) -> Self:
         """Inverse of :meth:`snapshot`; raises ValueError for an unknown version."""
         ...
+
+
+def require_version(state: State, version: int, owner: str) -> None:
+    """Raise ValueError unless ``state`` was written by this version of ``owner``."""
+    found = int(state["version"].item())
+    if found != version:
+        raise ValueError(f"{owner} state has version {found}, this program reads version {version}")

@@ -98,10 +98,10 @@ def sketch_groups(
         raise ValueError(f"group must lie in [0, {groups})")
     if topic.size and not (-1 <= topic.min() and topic.max() < topics):
         raise ValueError(f"topic must lie in [-1, {topics})")
-    bins: NDArray[np.int64] = np.searchsorted(_EDGES, p_value, side="left")
+    bins = np.searchsorted(_EDGES, p_value, side="left").astype(np.int64)
     histogram = np.bincount(group * BINS + bins, minlength=groups * BINS).reshape(groups, BINS)
-    column = np.where(topic < 0, topics, topic).astype(np.int64)
-    occupancy = np.bincount(group * (topics + 1) + column, minlength=groups * (topics + 1)).reshape(groups, topics + 1)
+    place = np.where(topic < 0, topics, topic).astype(np.int64)
+    occupancy = np.bincount(group * (topics + 1) + place, minlength=groups * (topics + 1)).reshape(groups, topics + 1)
     counts = np.bincount(group, minlength=groups).tolist()
     # Weighted bincount sums in float64, which is exact for integers below 2**53.
     sums = [np.bincount(group, weights=c, minlength=groups).astype(np.int64).tolist() for c in (strange, far, truncated, tokens, characters)]
