@@ -1,0 +1,116 @@
+"""What people ask for, applied in the order of the log, once per command."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from service.decider.closed import Audit, BaselineRow
+from service.decider.incidents import VERDICTS, Incidents
+from service.decider.judge import Judge
+from service.decider.learning import Learning, Refused
+from service.records import Command
+
+REMEMBERED = 10_000
+"""Command ids kept, so that a repeat does nothing."""
+
+
+class Commands:
+    """Applies commands and keeps what became of them for the audit."""
+
+    def __init__(self, judge: Judge, incidents: Incidents, learning: Mapping[str, Learning]) -> None:
+        self._judge, self._incidents, self._learning = judge, incidents, learning
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._audit: list[Audit] = []
+        self._baselines: list[BaselineRow] = []
+        self._kinds: Mapping[str, Callable[[Command], str]] = {
+            "incident.ack": self._acknowledge,
+            "incident.close": self._close,
+            "baseline.learn": self._learn,
+            "baseline.accept": self._accept,
+            "baseline.reset": self._reset,
+        }
+
+    def apply(self, command: Command) -> None:
+        """Apply one command; what cannot be applied is refused, with the reason in the audit, and never fatal."""
+        if command.id in self._seen:
+            return
+        self._seen[command.id] = None
+        while len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        kind = self._kinds.get(command.kind)
+        try:
+            outcome = kind(command) if kind else f"refused: unknown command {command.kind}"
+        except Refused as refused:
+            outcome = f"refused: {refused}"
+        shown = {key: value for key, value in command.arguments.items() if key not in ("blocks", "topics")}
+        self._audit.append(Audit(command.id, command.time, command.actor, command.kind, shown, outcome))
+
+    def drain(self) -> tuple[tuple[BaselineRow, ...], tuple[Audit, ...]]:
+        """Accepted baselines and audit since the last call."""
+        rows = tuple(self._baselines), tuple(self._audit)
+        self._baselines, self._audit = [], []
+        return rows
+
+    def _acknowledge(self, command: Command) -> str:
+        place = self._incidents.acknowledge(_text(command, "incident"), command.actor, command.time)
+        return _found(place is not None, "acknowledged")
+
+    def _close(self, command: Command) -> str:
+        verdict = _text(command, "verdict")
+        if verdict not in VERDICTS:
+            raise Refused(f"verdict must be one of {', '.join(VERDICTS)}")
+        reason = command.arguments.get("reason")
+        place = self._incidents.close(_text(command, "incident"), command.actor, command.time, verdict, None if reason is None else str(reason))
+        if place is not None:
+            self._judge.watch(place, on=False)
+        return _found(place is not None, f"closed as {verdict}")
+
+    def _learn(self, command: Command) -> str:
+        return self._of(command).learn(command.arguments)
+
+    def _accept(self, command: Command) -> str:
+        model, learning = _text(command, "model"), self._of(command)
+        reason = str(command.arguments.get("reason", ""))
+        outcome = learning.accept(command.actor, command.time, reason)
+        self._judge.end_all(model, command.actor, command.time, "monitor", "a baseline was accepted")
+        self._judge.renew(model)
+        if learning.accepted:
+            for flag, rate in learning.accepted.rates.items():
+                source = learning.accepted.source
+                figures = (float(rate.rate), float(rate.bound), float(rate.design_effect), int(rate.days), rate.stage)
+                self._baselines.append(BaselineRow(model, flag, command.time, command.actor, reason, source, *figures))
+        return outcome
+
+    def _reset(self, command: Command) -> str:
+        model, learning = _text(command, "model"), self._of(command)
+        learning.restart()
+        self._judge.end_all(model, command.actor, command.time, "monitor", "the baseline was reset")
+        self._judge.renew(model)
+        return "back to learning"
+
+    def _of(self, command: Command) -> Learning:
+        model = _text(command, "model")
+        if model not in self._learning:
+            raise Refused(f"no model is called {model!r}")
+        return self._learning[model]
+
+    def to_json(self) -> list[str]:
+        """Ids already applied."""
+        return list(self._seen)
+
+    def load(self, state: list[str]) -> None:
+        """Inverse of :meth:`to_json`."""
+        self._seen = OrderedDict.fromkeys(state)
+
+
+def _text(command: Command, name: str) -> str:
+    value: Any = command.arguments.get(name)
+    if not isinstance(value, str) or not value:
+        raise Refused(f"{name} must be given")
+    return value
+
+
+def _found(found: bool, outcome: str) -> str:
+    if not found:
+        raise Refused("no such incident is open")
+    return outcome

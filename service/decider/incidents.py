@@ -1,0 +1,167 @@
+"""Incidents: opened by a crossing, closed by recovery or by a person; and the severity that follows from them."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
+
+from service.records import Incident
+
+VERDICTS = ("real", "benign", "monitor")
+
+RANK = {"none": 0, "warning": 1, "critical": 2}
+
+
+def severity(level: str, *, paging: bool, backlog: bool) -> str:
+    """The policy: who is woken by an open incident.
+
+    - a ticket warns;
+    - a page is critical, if drift may page at all;
+    - a page about a time long past only warns until the backlog is worked off: whoever is woken must be able to see it happen.
+    """
+    if level == "page" and paging and not backlog:
+        return "critical"
+    return "warning"
+
+
+class Place(NamedTuple):
+    """Where at most one incident is open."""
+
+    model_name: str
+    stream: str
+    level: str
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open incident, whether it was opened in a backlog, and the start of its change: counts are summed from there."""
+
+    incident: Incident
+    backlog: bool
+    n: int
+    x: int
+
+
+class Incidents:
+    """All open incidents, and the last closed ones."""
+
+    def __init__(self, paging: bool) -> None:
+        self._paging = paging
+        self._open: dict[Place, _Open] = {}
+        self.recent: deque[Incident] = deque(maxlen=50)
+        self.opened: dict[Place, int] = {}
+        self.changed: dict[str, Incident] = {}
+
+    def open(self) -> list[Incident]:
+        """Open incidents, oldest first."""
+        return sorted((entry.incident for entry in self._open.values()), key=lambda incident: (incident.opened, incident.id))
+
+    def levels(self, model: str, stream: str) -> list[str]:
+        """Levels at which this stream has an open incident."""
+        return [level for level in ("page", "ticket") if Place(model, stream, level) in self._open]
+
+    def at(self, place: Place) -> Incident | None:
+        """The open incident there."""
+        entry = self._open.get(place)
+        return entry and entry.incident
+
+    def any_open(self, model: str) -> bool:
+        """Whether anything is open for this model."""
+        return any(place.model_name == model for place in self._open)
+
+    def begin(self, incident: Incident, n: int, x: int, *, backlog: bool) -> None:
+        """Open an incident; ``n`` and ``x`` are counted since the start of its change. Its severity is set by the policy."""
+        place = _place(incident)
+        incident = replace(incident, severity=severity(incident.level, paging=self._paging, backlog=backlog))
+        self._open[place] = _Open(incident, backlog, n, x)
+        self.opened[place] = self.opened.get(place, 0) + 1
+        self.changed[incident.id] = incident
+
+    def again(self, place: Place) -> None:
+        """The level was crossed once more while open."""
+        entry = self._open[place]
+        self._put(place, replace(entry.incident, crossings=entry.incident.crossings + 1))
+
+    def add(self, model: str, stream: str, n: int, x: int) -> None:
+        """Count a window to what is open here."""
+        for level in ("ticket", "page"):
+            if entry := self._open.get(Place(model, stream, level)):
+                entry.n, entry.x = entry.n + n, entry.x + x
+
+    def since(self, model: str, stream: str) -> tuple[float, int, int] | None:
+        """Start of the change and counts since then, of the graver level. None when nothing is open here."""
+        for level in ("page", "ticket"):
+            if entry := self._open.get(Place(model, stream, level)):
+                return entry.incident.change_start, entry.n, entry.x
+        return None
+
+    def work_off(self) -> None:
+        """The backlog is worked off: what is still open gets the severity it would have had."""
+        for place, entry in self._open.items():
+            if entry.backlog:
+                entry.backlog = False
+                self._put(place, replace(entry.incident, severity=severity(place.level, paging=self._paging, backlog=False)))
+
+    def acknowledge(self, id_: str, actor: str, time: float) -> Place | None:
+        """Note who has seen it; the first one stays. None when no such incident is open."""
+        for place, entry in self._open.items():
+            if entry.incident.id == id_:
+                if entry.incident.acknowledged is None:
+                    self._put(place, replace(entry.incident, acknowledged=time, acknowledged_by=actor))
+                return place
+        return None
+
+    def close(self, id_: str, actor: str, time: float, verdict: str, reason: str | None) -> Place | None:
+        """Close by hand. None when no such incident is open."""
+        for place, entry in self._open.items():
+            if entry.incident.id == id_:
+                self.end(place, actor, time, verdict, reason)
+                return place
+        return None
+
+    def end(self, place: Place, actor: str, time: float, verdict: str, reason: str | None) -> None:
+        """Close what is open there."""
+        entry = self._open.pop(place)
+        closed = replace(entry.incident, severity="none", closed=time, closed_by=actor, verdict=verdict, reason=reason)
+        self.recent.appendleft(closed)
+        self.changed[closed.id] = closed
+
+    def places(self, model: str) -> list[Place]:
+        """Where this model has something open."""
+        return [place for place in self._open if place.model_name == model]
+
+    def worst(self, model: str) -> str:
+        """Severity of this model's drift now."""
+        found = (entry.incident.severity for place, entry in self._open.items() if place.model_name == model)
+        return max(found, key=RANK.__getitem__, default="none")
+
+    def drain(self) -> tuple[Incident, ...]:
+        """Incidents that changed since the last call, as they are now."""
+        changed, self.changed = tuple(self.changed.values()), {}
+        return changed
+
+    def _put(self, place: Place, incident: Incident) -> None:
+        self._open[place].incident = incident
+        self.changed[incident.id] = incident
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything needed to go on; call it when nothing is left to drain."""
+        return {
+            "open": [[asdict(entry.incident), entry.backlog, entry.n, entry.x] for entry in self._open.values()],
+            "recent": [asdict(incident) for incident in self.recent],
+            "opened": [[*place, count] for place, count in self.opened.items()],
+        }
+
+    def load(self, state: Mapping[str, Any], models: Iterable[str]) -> None:
+        """Inverse of :meth:`to_json`, for the models that still exist."""
+        known = set(models)
+        for values, backlog, n, x in state["open"]:
+            incident = Incident(**values)
+            if incident.model_name in known:
+                self._open[_place(incident)] = _Open(incident, backlog, n, x)
+        self.recent.extend(Incident(**values) for values in state["recent"])
+        self.opened = {Place(*place): count for *place, count in state["opened"]}
+
+
+def _place(incident: Incident) -> Place:
+    return Place(incident.model_name, incident.stream, incident.level)

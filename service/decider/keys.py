@@ -1,0 +1,53 @@
+"""Idempotency keys of the last day: what was counted once is not counted again."""
+
+from collections import OrderedDict
+from hashlib import blake2b
+from typing import Any
+
+DAY = 86400.0
+
+REMEMBERED = 100_000
+"""Keys kept at most; beyond that the oldest are forgotten early."""
+
+
+class Keys:
+    """Decides which keyed sketches count.
+
+    All sketches of one post are consecutive entries of one append, which ends with its report; a key that comes back later is a repeat.
+    Keys are kept as 8-byte hashes: the chance that one of a million posts is taken for another is below 1e-7.
+    """
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[str, float] = OrderedDict()
+        self._run: str | None = None
+        self.repeats = 0
+
+    def accepts(self, key: str | None, clock: float) -> bool:
+        """Whether the sketch that carries this key counts."""
+        if key is None:
+            self._run = None
+            return True
+        digest = blake2b(key.encode(), digest_size=8).hexdigest()
+        if digest == self._run:
+            return True
+        if digest in self._seen:
+            self._run = None
+            self.repeats += 1
+            return False
+        self._seen[digest] = clock
+        self._run = digest
+        return True
+
+    def end_append(self, clock: float) -> None:
+        """A report closes the append; keys older than a day are forgotten."""
+        self._run = None
+        while self._seen and (len(self._seen) > REMEMBERED or next(iter(self._seen.values())) < clock - DAY):
+            self._seen.popitem(last=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything needed to go on, also in the middle of an append."""
+        return {"seen": list(self._seen.items()), "run": self._run, "repeats": self.repeats}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of :meth:`to_json`."""
+        self._seen, self._run, self.repeats = OrderedDict(state["seen"]), state["run"], state["repeats"]

@@ -1,0 +1,165 @@
+"""Upserts and queries on the history; SQLite or PostgreSQL, whichever the URL says."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from detectors.sketch import Sketch
+from service.errors import ConfigError
+from service.records import DeltaKey, Incident, Verdict
+from service.store.rows import AuditEntry, BaselineEntry, Step, WindowRow
+from service.store.tables import AUDIT, BASELINES, INCIDENTS, METADATA, VERDICTS, WINDOWS
+
+RETENTION = 30 * 86400.0
+"""Verdicts and windows are kept this long (seconds); incidents, baselines and the audit for good."""
+
+_ROWS = 500
+
+
+class Store:
+    """The history. One instance may be used from several threads: every call takes a connection of its own from the pool."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        METADATA.create_all(engine)
+
+    @classmethod
+    def open(cls, url: str, password: str | None = None) -> "Store":
+        """Connect and make the tables.
+
+        Raises:
+            ConfigError: not a URL of SQLite or PostgreSQL, or its directory is missing.
+            sqlalchemy.exc.OperationalError: the database does not answer, or the file cannot be written.
+        """
+        try:
+            address = sa.make_url(url)
+        except sa.exc.ArgumentError:
+            raise ConfigError("store: expected an SQLAlchemy URL such as sqlite:///tiltmeter-history.db") from None
+        backend = address.get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise ConfigError(f"store: expected a sqlite or postgresql URL, got {backend}")
+        if backend == "postgresql":
+            address = address.set(drivername="postgresql+psycopg", **({"password": password} if password else {}))
+        elif address.database and address.database != ":memory:" and not Path(address.database).absolute().parent.is_dir():
+            raise ConfigError(f"store: the directory of {address.database} does not exist")
+        engine = sa.create_engine(address, pool_pre_ping=True, hide_parameters=True)
+        if backend == "sqlite":
+            sa.event.listen(engine, "connect", _tune)
+        return cls(engine)
+
+    def upsert(self, steps: Sequence[Step]) -> None:
+        """Write what the decider decided, all of it or nothing; again is harmless. About 60 microseconds a row on SQLite."""
+        rows = {
+            VERDICTS: [_finite(asdict(verdict)) for step in steps for verdict in step.verdicts],
+            WINDOWS: [_window(key, sketch) for step in steps for key, sketch in step.sketches.items()],
+            INCIDENTS: [_finite(asdict(incident)) for step in steps for incident in step.incidents],
+            BASELINES: [asdict(row) for step in steps for row in step.baselines],
+            AUDIT: [asdict(row) for step in steps for row in step.audit],
+        }
+        if not any(rows.values()):
+            return
+        with self._engine.begin() as connection:
+            for table, values in rows.items():
+                self._write(connection, table, values)
+
+    def verdicts(self, model: str | None = None, stream: str | None = None, since: float | None = None, limit: int = 1000) -> list[Verdict]:
+        """The newest verdicts, oldest first; ``since``: windows that start then or later."""
+        query = sa.select(VERDICTS).order_by(VERDICTS.c.window_start.desc(), VERDICTS.c.model_name, VERDICTS.c.stream)
+        query = _where(query, VERDICTS, since, model_name=model, stream=stream)
+        return [Verdict(**_infinite(row, "log10_threshold", "log10_ticket_threshold")) for row in reversed(self._rows(query, limit))]
+
+    def windows(
+        self, model: str | None = None, slice: str | None = None, since: float | None = None, limit: int = 1000, bundle: str | None = None
+    ) -> list[WindowRow]:
+        """The newest closed windows, oldest first. ``slice=""`` is the model as a whole, None every slice."""
+        query = sa.select(WINDOWS).order_by(WINDOWS.c.window_start.desc(), WINDOWS.c.model_name, WINDOWS.c.slice, WINDOWS.c.bundle)
+        query = _where(query, WINDOWS, since, model_name=model, slice=slice, bundle=bundle)
+        return [WindowRow(**row) for row in reversed(self._rows(query, limit))]
+
+    def incidents(self, open_only: bool = False, model: str | None = None, limit: int = 100) -> list[Incident]:
+        """Incidents, newest first."""
+        query = _where(sa.select(INCIDENTS).order_by(INCIDENTS.c.opened.desc(), INCIDENTS.c.id), INCIDENTS, None, model_name=model)
+        if open_only:
+            query = query.where(INCIDENTS.c.closed.is_(None))
+        return [Incident(**row) for row in self._rows(query, limit)]
+
+    def incident(self, id: str) -> Incident | None:
+        """One incident by id."""
+        rows = self._rows(sa.select(INCIDENTS).where(INCIDENTS.c.id == id), 1)
+        return Incident(**rows[0]) if rows else None
+
+    def baselines(self, model: str | None = None, limit: int = 100) -> list[BaselineEntry]:
+        """Every baseline ever accepted, newest first."""
+        query = _where(sa.select(BASELINES).order_by(BASELINES.c.accepted.desc(), BASELINES.c.flag), BASELINES, None, model_name=model)
+        return [BaselineEntry(**row) for row in self._rows(query, limit)]
+
+    def audit(self, limit: int = 100) -> list[AuditEntry]:
+        """Commands and what became of them, newest first."""
+        return [AuditEntry(**row) for row in self._rows(sa.select(AUDIT).order_by(AUDIT.c.time.desc(), AUDIT.c.id), limit)]
+
+    def prune(self, before: float) -> int:
+        """Delete verdicts and windows that start before ``before``; how many rows went."""
+        with self._engine.begin() as connection:
+            return sum(connection.execute(sa.delete(table).where(table.c.window_start < before)).rowcount for table in (VERDICTS, WINDOWS))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def _rows(self, query: sa.Select[Any], limit: int) -> list[dict[str, Any]]:
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+    def _write(self, connection: sa.Connection, table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
+        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        keys = [column.name for column in table.primary_key]
+        statement: Any = insert(table)
+        statement = statement.on_conflict_do_update(
+            index_elements=keys, set_={column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+        )
+        for start in range(0, len(values), _ROWS):
+            connection.execute(statement, values[start : start + _ROWS])
+
+
+def _tune(connection: Any, _: Any) -> None:
+    """Readers do not wait for the writer; a lost last second is only history."""
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 10000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _where(query: sa.Select[Any], table: sa.Table, since: float | None, **equal: str | None) -> sa.Select[Any]:
+    for name, value in equal.items():
+        if value is not None:
+            query = query.where(table.c[name] == value)
+    return query if since is None else query.where(table.c.window_start >= since)
+
+
+def _window(key: DeltaKey, sketch: Sketch) -> dict[str, Any]:
+    return {
+        "bundle": key.bundle,
+        "model_name": key.model_name,
+        "slice": key.slice,
+        "window_start": key.window,
+        "n": int(sketch.n),
+        "strange": int(sketch.strange),
+        "far": int(sketch.far),
+        "truncated": int(sketch.truncated),
+        "tokens": int(sketch.tokens),
+        "characters": int(sketch.characters),
+        "histogram": sketch.histogram.tolist(),
+        "topics": sketch.topics.tolist(),
+    }
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """SQL has no infinity that every database reads: a level that is never reached has no threshold."""
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()}
+
+
+def _infinite(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return row | {name: math.inf for name in names if row[name] is None}
