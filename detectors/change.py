@@ -46,12 +46,25 @@ class ChangePoint:
     for the interval): it can then never be a start again. Memory: 16 bytes a window kept, usually some hundred windows a stream.
     """
 
-    def __init__(self, streams: int) -> None:
+    def __init__(self, length: NDArray[np.int64], columns: dict[str, NDArray[np.generic]]) -> None:
+        """Take checked arrays, ``length`` (S,) and ``columns`` (S, room) each; use :meth:`fit` or :meth:`restore`."""
+        self._length, self._columns = length, columns
+
+    @classmethod
+    def fit(cls, streams: int) -> Self:
         """Start ``streams`` >= 1 empty histories."""
         if streams < 1:
             raise ValueError(f"streams must be at least 1, got {streams}")
-        self._length = np.zeros(streams, np.int64)
-        self._columns = {name: np.zeros((streams, _FIRST), kind) for name, kind in _COLUMNS.items()}
+        return cls(np.zeros(streams, np.int64), {name: np.zeros((streams, _FIRST), kind) for name, kind in _COLUMNS.items()})
+
+    def moved(self, streams: int, to: NDArray[np.int64], of: NDArray[np.int64]) -> Self:
+        """A detector of ``streams`` streams whose stream to[i] has the history of our of[i]; the others start empty."""
+        other = type(self).fit(streams)
+        other._length[to] = self._length[of]
+        for name, column in self._columns.items():
+            other._columns[name] = np.zeros((streams, column.shape[1]), column.dtype)
+            other._columns[name][to] = column[of]
+        return other
 
     def update(self, windows: Windows, null: ArrayLike, design_effect: ArrayLike) -> None:
         """Append one closed window of every stream, empty ones too, with the (S,) null and design effect in force.
@@ -137,7 +150,9 @@ class ChangePoint:
         """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version or arrays that do not fit together."""
         require_version(state, VERSION, "change point")
         length = np.asarray(state["length"], np.int64)
-        history = cls(length.size)
+        if length.ndim != 1 or length.size == 0 or (length < 0).any():
+            raise ValueError("change point lengths must be a one-dimensional array of counts")
+        columns: dict[str, NDArray[np.generic]] = {}
         capacity = _FIRST
         while capacity < length.max():
             capacity = min(2 * capacity, HISTORY + _ROOM)
@@ -150,10 +165,9 @@ class ChangePoint:
                 values = np.repeat(values, np.asarray(state[f"{name}_runs"], np.int64))
             if values.size != length.sum():
                 raise ValueError(f"change point state holds {values.size} values of {name}, expected {length.sum()}")
-            history._columns[name] = np.zeros(kept.shape, kind)
-            history._columns[name][kept] = values
-        history._length = length.copy()
-        return history
+            columns[name] = np.zeros(kept.shape, kind)
+            columns[name][kept] = values
+        return cls(length.copy(), columns)
 
 
 def share_interval(x: float, n: float, design_effect: float, level: float = 0.95) -> tuple[float, float]:
