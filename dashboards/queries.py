@@ -1,0 +1,76 @@
+"""PromQL by name, kept apart from layout; a metric that service.metrics does not define cannot be asked for."""
+
+from service.metrics import DEFINITIONS, SEVERITIES, STATES
+
+_SERIES = {
+    series
+    for definition in DEFINITIONS
+    for series in (
+        [f"{definition.name}_{part}" for part in ("bucket", "sum", "count")] if definition.kind == "histogram" else [definition.name]
+    )
+}
+_TARGET = 'job=~"$job", instance=~"$instance"'
+
+
+def series(name: str, *matchers: str, model: bool = False) -> str:
+    """Selector of one metric for the chosen job, instance and, where it has the label, model; KeyError for an unknown name."""
+    if name not in _SERIES:
+        raise KeyError(f"{name} is not a metric of service.metrics")
+    chosen = [_TARGET, *(['model_name=~"$model_name"'] if model else []), *matchers]
+    return f"{name}{{{', '.join(chosen)}}}"
+
+
+def per_second(counter: str, *by: str, model: bool = False) -> str:
+    """Rate of a counter, summed over everything but ``by``."""
+    return f"sum by ({', '.join(by)}) (rate({series(counter, model=model)}[$__rate_interval]))"
+
+
+def process(name: str) -> str:
+    """Selector of a metric that prometheus-client gives every process."""
+    return f"{name}{{{_TARGET}}}"
+
+
+def _coded(metric: str, label: str, values: tuple[str, ...], by: tuple[str, ...]) -> str:
+    """One number per series: the place in ``values`` of the value that is 1 now."""
+    selectors = [series(metric, f'{label}="{value}"', model=True) for value in values]
+    cases = (f"{selector} * {place}" for place, selector in enumerate(selectors))
+    return f"max by ({', '.join(by)}) ({' or '.join(cases)})"
+
+
+SEVERITY = _coded("tiltmeter_severity", "severity", SEVERITIES, ("model_name", "kind", "owner"))
+STATE = _coded("tiltmeter_stream_state", "state", STATES[::-1], ("model_name", "stream"))
+
+PAGES_OPEN = "sum(" + series("tiltmeter_incidents_open", 'level="page"', model=True) + ")"
+TICKETS_OPEN = "sum(" + series("tiltmeter_incidents_open", 'level="ticket"', model=True) + ")"
+
+SHARE = f"max by (model_name, stream) ({series('tiltmeter_flagged_share_ratio', model=True)})"
+REFERENCE = f"max by (model_name, stream) ({series('tiltmeter_reference_share_ratio', model=True)})"
+EVIDENCE = f"max by (model_name, stream, level) ({series('tiltmeter_evidence_log10', model=True)})"
+THRESHOLD = f"max by (model_name, stream, level) ({series('tiltmeter_evidence_threshold_log10', model=True)})"
+
+PROMPTS = per_second("tiltmeter_prompts_total", "model_name", model=True)
+TOKENS_PER_PROMPT = (
+    f"{per_second('tiltmeter_tokens_total', 'model_name', model=True)} "
+    f"/ ({per_second('tiltmeter_prompts_total', 'model_name', model=True)} > 0)"
+)
+FIRING = 'ALERTS{alertname=~"Tiltmeter.+", alertstate="firing", model_name=~"$model_name|"}'
+TRUNCATED = (
+    f"{per_second('tiltmeter_truncated_prompts_total', 'model_name', model=True)} "
+    f"/ ({per_second('tiltmeter_prompts_total', 'model_name', model=True)} > 0)"
+)
+
+DECIDERS = f"sum({series('tiltmeter_decider_active')})"
+VERDICT_AGE = f"time() - max by (model_name) ({series('tiltmeter_last_verdict_timestamp_seconds', model=True)})"
+WATERMARK_AGE = f"time() - max({series('tiltmeter_watermark_timestamp_seconds')})"
+SOURCE_AGE = f"time() - {series('tiltmeter_source_timestamp_seconds')}"
+FLUSH_AGE = f"time() - {series('tiltmeter_last_flush_timestamp_seconds')}"
+LAG = series("tiltmeter_source_lag_records")
+PENDING = series("tiltmeter_pending_prompts")
+QUEUED = series("tiltmeter_queued_prompts")
+REJECTED = per_second("tiltmeter_rejected_total", "reason")
+LATE = per_second("tiltmeter_late_prompts_total", "model_name", model=True)
+UNKNOWN_BUNDLE = per_second("tiltmeter_unknown_bundle_prompts_total")
+REWINDS = per_second("tiltmeter_rewinds_total", "instance")
+STAGE_95 = f"histogram_quantile(0.95, sum by (le, stage) (rate({series('tiltmeter_batch_seconds_bucket')}[$__rate_interval])))"
+MEMORY = process("process_resident_memory_bytes")
+CPU = f"rate({process('process_cpu_seconds_total')}[$__rate_interval])"
