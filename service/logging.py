@@ -10,6 +10,7 @@ Fields are numbers, names and reasons. Prompt text is never a field; what a libr
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
@@ -34,6 +35,21 @@ def setup(form: Form = "auto", level: str = "INFO", stream: TextIO | None = None
     logging.root.setLevel(logging.WARNING)
     for name in ("service", "detectors", "tiltmeter"):
         logging.getLogger(name).setLevel(level.upper())
+
+
+_QUOTABLE = ("kafka", "onnxruntime", "psycopg", "requests", "service", "sqlalchemy", "sqlite3", "uvicorn")
+
+
+def describe(error: BaseException) -> str:
+    """Class, message where it cannot quote a prompt (ours, the system's, those of databases and brokers), and the line it came from.
+
+    A ``KeyError`` or ``ValueError`` from somewhere may carry the text it stumbled over, so of those only class and place are told.
+    """
+    kind = type(error)
+    quotable = isinstance(error, OSError | MemoryError) or kind.__module__.split(".")[0] in _QUOTABLE
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{kind.__name__}{f': {error}' if quotable else ''}{place}"
 
 
 class JsonFormatter(logging.Formatter):

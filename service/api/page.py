@@ -1,0 +1,274 @@
+"""The status page: must somebody get up? Answered in the first line, explained below it; rendered on the server, no script."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib.resources import files
+
+from service.api import words
+from service.api.plot import Mark, evidence_plot, share_plot
+from service.api.view import ModelCard, Monitor, Status, StreamCard
+from service.records import Incident
+
+REFRESH = 15
+"""Seconds between two loads of the page."""
+
+STALE = 300.0
+"""Age in seconds from which a sign of life is shown in red; windows.blind_after's default."""
+
+_ICONS = {
+    "none": '<circle cx="13" cy="13" r="11.5"/><path d="M8 13.5l3.4 3.4L18.4 10"/>',
+    "warning": '<path d="M13 2.5L24.6 23H1.4z"/><path d="M13 10v6M13 19.2v.3"/>',
+    "critical": '<path d="M8.4 1.5h9.2l6.9 6.9v9.2l-6.9 6.9H8.4l-6.9-6.9V8.4z"/><path d="M13 7v7.5M13 18.5v.4"/>',
+    "blind": '<path d="M1.5 13S6 5.5 13 5.5 24.5 13 24.5 13 20 20.5 13 20.5 1.5 13 1.5 13z"/><path d="M4 22L22 4"/>',
+}
+_TILT = '<path d="M1 11h5l4-9 5 11 3-4h3" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linejoin="round"/>'
+_FAVICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 22 14'%3E%3Cpath d='M1 11h5l4-9 5 11 3-4h3' "
+    "fill='none' stroke='%2322577a' stroke-width='2'/%3E%3C/svg%3E"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What the first line says: tone (none, warning, critical, blind), one word, one sentence, one explanation."""
+
+    tone: str
+    word: str
+    sentence: str
+    detail: str
+
+
+@cache
+def style() -> str:
+    """The one style sheet, put into every page."""
+    return files("service.api").joinpath("page.css").read_text(encoding="utf-8")
+
+
+def document(title: str, body: str, refresh: int | None = None) -> str:
+    """A whole HTML page without any request to elsewhere."""
+    meta = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">{meta}'
+        f'<title>{escape(title)}</title><link rel="icon" href="{_FAVICON}"><style>{style()}</style></head><body>{body}</body></html>'
+    )
+
+
+def status_page(status: Status) -> str:
+    """The page as HTML. Holds names, numbers and topic words; never a prompt."""
+    head = headline(status)
+    body = (
+        f'<header class="top"><span><svg viewBox="0 0 22 14" aria-hidden="true">{_TILT}</svg><strong>Tiltmeter</strong></span>'
+        f'<time datetime="{words.iso(status.now)}">{words.clock(status.now)}</time></header>'
+        f"<main>{_verdict(status, head)}{_monitor(status.monitor, status.now)}{_incidents('Open incidents', status.incidents, status.now)}"
+        f"<section><h2>Models</h2>{''.join(_model(model, status) for model in status.models)}</section>"
+        f"{_incidents('Lately closed', status.recent[:10], status.now)}</main>"
+        f'<footer><a href="/docs">API</a><a href="/metrics">Metrics</a><a href="/v1/incidents">Incidents as JSON</a>'
+        f"<span>Tiltmeter {escape(status.monitor.version)}</span><span>reloads every {REFRESH} s</span></footer>"
+    )
+    return document(f"{head.word}: {head.sentence}", body, REFRESH)
+
+
+def headline(status: Status) -> Headline:
+    """The answer in words, by severity first, then blindness, then what is not known yet."""
+    worst = status.worst
+    lead = lead_incident(status.incidents)
+    troubled = [model.name for model in status.models if model.worst == worst]
+    subject = troubled[0] if len(troubled) == 1 else f"{len(troubled)} models"
+    verb = "has" if len(troubled) == 1 else "have"
+    detail = lead.explanation if lead else ""
+    if worst == "critical":
+        acting = {i.acknowledged_by for i in status.incidents if i.severity == "critical"}
+        if None not in acting and acting:
+            return Headline("critical", "Critical", f"{subject} {verb} changed. {_list(acting)} is on it.", detail)
+        return Headline("critical", "Critical", f"Get up: {subject} {verb} changed.", detail)
+    if status.monitor.blind:
+        reasons = "; ".join(status.monitor.blind)
+        return Headline(
+            "blind", "Blind", "The monitor cannot see production.", f"{reasons}. Silence from here means nothing until this is mended."
+        )
+    if worst == "warning":
+        return Headline("warning", "Warning", f"Nobody needs to get up. Look at {subject} in working hours.", detail)
+    if status.monitor.decider == "standby":
+        return Headline(
+            "none", "Standby", "Another process decides.", "This one is ready to take over; below is the last state it has seen."
+        )
+    states = {stream.state for model in status.models for stream in model.streams}
+    if states <= {"learning", "idle"} and "learning" in states:
+        return Headline("none", "Learning", "Nobody needs to get up. Still learning what is normal.", _learning_detail(status.models))
+    if states <= {"idle", "insufficient"}:
+        return Headline(
+            "none", "Quiet", "Nobody needs to get up. There is little to judge by.", "Too few prompts arrived lately to tell a change."
+        )
+    if status.incidents:
+        return Headline("none", "Calm", "Nobody needs to get up.", "Open incidents below wake nobody.")
+    return Headline(
+        "none", "Calm", "Nobody needs to get up.", "Production looks like what the models were fine-tuned for, as far as can be told."
+    )
+
+
+def lead_incident(incidents: Sequence[Incident]) -> Incident | None:
+    """The incident to speak of first: the most severe, pages before tickets, then the oldest."""
+    order = {"critical": 0, "warning": 1, "none": 2}
+    return min(incidents, key=lambda i: (order.get(i.severity, 3), i.level != "page", i.opened), default=None)
+
+
+def _learning_detail(models: Sequence[ModelCard]) -> str:
+    return next((model.note for model in models if model.note), "Nothing pages before the learning period is over.")
+
+
+def _verdict(status: Status, head: Headline) -> str:
+    lead = lead_incident(status.incidents)
+    facts = _facts(lead, status) if lead and head.tone != "blind" else _calm_facts(status)
+    rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in facts)
+    icon = f'<svg viewBox="0 0 26 26" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true">{_ICONS[head.tone]}</svg>'
+    return (
+        f'<div class="verdict {head.tone}" role="status"><p class="word">{icon}{head.word}</p><h1>{escape(head.sentence)}</h1>'
+        f"<p>{escape(head.detail)}</p><dl class='facts'>{rows}</dl></div>"
+    )
+
+
+def _facts(lead: Incident, status: Status) -> list[tuple[str, str]]:
+    started = f"<small>change began about {words.clock(lead.change_start)}</small>" if lead.change_start < lead.opened else ""
+    now = next((s.share for m in status.models if m.name == lead.model_name for s in m.streams if s.stream == lead.stream), None)
+    today = f"<small>now {words.share(now)}</small>" if now is not None else ""
+    return [
+        ("Since", f"{words.clock(lead.opened)}{started}"),
+        (
+            "How sure",
+            f"{_power(lead.log10_evidence)} of {_power(lead.log10_threshold)}<small>evidence, of what a {escape(lead.level)} needs</small>",
+        ),
+        ("What changed", f"{words.share(lead.reference)} → {words.share(lead.value)}{today or f'<small>{_title(lead.stream)}</small>'}"),
+        ("Owner", f"{escape(lead.owner)}<small>{escape(lead.model_name)}</small>"),
+    ]
+
+
+def _calm_facts(status: Status) -> list[tuple[str, str]]:
+    verdicts = [model.last_verdict for model in status.models if model.last_verdict is not None]
+    closest = [
+        (stream.evidence.get("page", 0.0) - limit, stream.evidence.get("page", 0.0), limit, model.name)
+        for model in status.models
+        for stream in model.streams
+        if (limit := stream.thresholds.get("page")) is not None
+    ]
+    facts = [("Newest verdict", words.clock(max(verdicts)) if verdicts else "none yet")]
+    if closest:
+        _, evidence, limit, name = max(closest)
+        facts.append(("Closest to a page", f"{_power(evidence)} of {_power(limit)}<small>{escape(name)}</small>"))
+    facts.append(("Prompts counted", words.count(status.monitor.prompts)))
+    return facts
+
+
+def _monitor(monitor: Monitor, now: float) -> str:
+    """Signs of life of the monitor itself, each red when it is too old."""
+    items: list[tuple[bool, str]] = []
+
+    def age(name: str, time: float | None, judge: bool) -> None:
+        if time is not None:
+            items.append((judge and now - time > STALE, f"{name} <b>{words.span(now - time)}</b> ago"))
+        elif judge:
+            items.append((False, f"{name} <b>never yet</b>"))
+
+    if monitor.decider != "absent":
+        items.append((False, f"decider <b>{escape(monitor.decider)}</b>"))
+    if monitor.event_clock:
+        if monitor.watermark is not None:
+            items.append((False, f"event time <b>{words.clock(monitor.watermark)}</b>"))
+    elif monitor.decider == "active":
+        age("everything is known up to", monitor.watermark, True)
+    if monitor.role != "decider":
+        age("last flush", monitor.last_flush, not monitor.event_clock)
+    if monitor.lag is not None:
+        items.append((False, f"lag <b>{words.count(monitor.lag)}</b> records"))
+    items.append((False, f"up for <b>{words.span(now - monitor.started)}</b>"))
+    items += [
+        (False, f"{name} <b>{words.count(number)}</b>")
+        for name, number in (("late", monitor.late), ("rejected", monitor.rejected))
+        if number
+    ]
+    if monitor.device:
+        items.append((False, f"runs on <b>{escape(monitor.device)}</b>"))
+    alive = "blind" if monitor.blind else "none"
+    word = "The monitor is blind" if monitor.blind else "The monitor is alive"
+    rows = "".join(f"<li{' class=bad' if bad else ''}>{text}</li>" for bad, text in items)
+    return f'<ul class="monitor"><li class="{alive}"><span class="dot"></span><b>{word}</b></li>{rows}</ul>'
+
+
+def _model(model: ModelCard, status: Status) -> str:
+    pill = f'<span class="pill {model.worst}">{ {"none": "calm"}.get(model.worst, model.worst) }</span>'
+    note = f'<p class="note">{escape(model.note)}</p>' if model.note else ""
+    streams = "".join(_stream(model, stream, status) for stream in model.streams)
+    owner = f'<span class="soft">owner {escape(model.owner)} · bundle <code>{escape(model.bundle[:12])}</code></span>'
+    return f'<article class="card"><header><h2>{escape(model.name)}</h2>{pill}{owner}</header>{note}{streams}</article>'
+
+
+def _stream(model: ModelCard, stream: StreamCard, status: Status) -> str:
+    title, meaning = words.STREAMS.get(stream.stream, (stream.stream, ""))
+    tone = {"page": "critical", "ticket": "warning", "blind": "blind", "ok": "none"}.get(stream.state, "quiet")
+    marks = [_mark(i) for i in (*status.recent, *status.incidents) if i.model_name == model.name and i.stream == stream.stream]
+    ticket, page = stream.thresholds.get("ticket"), stream.thresholds.get("page")
+    name = f"{model.name} {title}"
+    interval = f" ({words.share(stream.low)} to {words.share(stream.high)})" if stream.low is not None and stream.high is not None else ""
+    now = f"<b>{words.share(stream.share)}</b>{interval}" if stream.share is not None else "no prompts yet"
+    return (
+        f'<div class="stream"><h3>{title} <small>{escape(meaning)}</small> <span class="pill {tone}" title="{escape(stream.state)}">'
+        f"{escape(words.STATES.get(stream.state, stream.state))}</span></h3>"
+        f"<p>{escape(stream.explanation)}</p><div class='plots'>"
+        f"<figure><figcaption><span>Share</span><span>{now}</span></figcaption>"
+        f"{share_plot(stream.history, stream.null, stream.normal, marks, status.window, name)}</figure>"
+        f"<figure><figcaption><span>Evidence for a change</span><span>{_evidence(stream)}</span></figcaption>"
+        f"{evidence_plot(stream.history, ticket, page, marks, status.window, name)}</figure></div></div>"
+    )
+
+
+def _evidence(stream: StreamCard) -> str:
+    level = "page" if stream.thresholds.get("page") is not None else "ticket"
+    limit = stream.thresholds.get(level)
+    if limit is None:
+        return "may not alert now"
+    return f"{level} <b>{_power(stream.evidence.get(level, 0.0))}</b> of {_power(limit)}"
+
+
+def _mark(incident: Incident) -> Mark:
+    return Mark(incident.change_start, incident.opened, incident.closed, incident.level, incident.level)
+
+
+def _incidents(title: str, incidents: Sequence[Incident], now: float) -> str:
+    if not incidents:
+        return ""
+    rows = "".join(_incident(incident, now) for incident in incidents)
+    return f'<section><h2>{escape(title)}</h2><ul class="incidents">{rows}</ul></section>'
+
+
+def _incident(incident: Incident, now: float) -> str:
+    closed = incident.closed is not None
+    tone = "closed" if closed else ("critical" if incident.severity == "critical" else "warning")
+    if closed:
+        who = "by itself" if incident.closed_by == "recovery" else f"by {escape(incident.closed_by or 'somebody')}"
+        end = f"closed {who} after {words.span((incident.closed or now) - incident.opened)}: {escape(incident.verdict or '')}"
+    else:
+        end = f"acknowledged by {escape(incident.acknowledged_by)}" if incident.acknowledged_by else "nobody has acknowledged it"
+    reason = f"<p>{escape(incident.reason)}</p>" if incident.reason else ""
+    what = incident.level if closed else f"{incident.level} · {incident.severity}"
+    again = f" · crossed {incident.crossings} times" if incident.crossings > 1 else ""
+    return (
+        f'<li class="{tone}"><div class="line1"><span>{escape(incident.model_name)}: {escape(_title(incident.stream).lower())}</span>'
+        f'<span class="pill {"quiet" if closed else tone}">{escape(what)}</span>'
+        f'<time datetime="{words.iso(incident.opened)}">{words.clock(incident.opened)}</time></div>'
+        f"<p>{escape(incident.explanation)}</p>{reason}"
+        f"<p>{end} · owner {escape(incident.owner)}{again} · <code>{escape(incident.id)}</code></p></li>"
+    )
+
+
+def _title(stream: str) -> str:
+    return words.STREAMS.get(stream, (stream, ""))[0]
+
+
+def _power(exponent: float) -> str:
+    return f"10<sup>{exponent:.1f}</sup>"
+
+
+def _list(names: set[str | None]) -> str:
+    return " and ".join(sorted(name for name in names if name))

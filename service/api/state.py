@@ -1,0 +1,97 @@
+"""What ``service.main`` hands to the web application; every call here may come from any thread."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from service.api.view import Status
+from service.metrics import Reading
+from service.records import Command, Incident, Verdict
+from service.source.http import Counted
+from service.store import AuditEntry, WindowRow
+
+
+class Ingest(Protocol):
+    """Takes posts in; implemented by service.source.http.HttpSource."""
+
+    def offer(self, records: Sequence[bytes | Mapping[str, object]], key: str | None = None) -> Future[Counted]:
+        """Take one post. Raises BadRecord, Full, TooMany or Closed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Score of one prompt: ``POST /v1/score``. ``topic``: words of the nearest reference topic, empty for none of them."""
+
+    model_name: str
+    bundle: str
+    score: float
+    p_value: float
+    strange: bool
+    far: bool
+    topic: tuple[str, ...]
+    tokens: int
+    truncated: bool
+
+
+class UnscorableError(Exception):
+    """A record that carries no prompt of a known model; the message names the field, never its content."""
+
+
+class Queries(Protocol):
+    """The history for people; implemented by service.store.Store. May raise any error of its database."""
+
+    def verdicts(self, model: str | None, stream: str | None, since: float | None, limit: int) -> Sequence[Verdict]:
+        """The newest verdicts, oldest first."""
+        ...
+
+    def windows(self, model: str | None, slice: str | None, since: float | None, limit: int) -> Sequence[WindowRow]:
+        """The newest closed windows, oldest first."""
+        ...
+
+    def incidents(self, open_only: bool, model: str | None, limit: int) -> Sequence[Incident]:
+        """Incidents, newest first."""
+        ...
+
+    def audit(self, limit: int) -> Sequence[AuditEntry]:
+        """Commands and what became of them, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """The seams of the web application.
+
+    Attributes:
+        status: everything on the page; read: everything in /metrics.
+        alive: part -> whether it lives; ready: part -> what is wrong with it, None when nothing is.
+        submit: hand a command to the ledger.
+        queries: the history; None where this process has none.
+        ingest: where posts go; None unless the source is http. source: its kind, for the answer to a post that has no place to go.
+        score: scores one record now; None where this process does not score. Raises UnscorableError.
+        token: bearer token for everything that writes; open_writes: take writes without one (the demonstration).
+        patience: seconds a post waits to be counted before it is told to ask again.
+    """
+
+    status: Callable[[], Status]
+    read: Callable[[], Reading]
+    alive: Callable[[], Mapping[str, bool]]
+    ready: Callable[[], Mapping[str, str | None]]
+    submit: Callable[[Command], None]
+    queries: Queries | None = None
+    ingest: Ingest | None = None
+    source: str = "http"
+    score: Callable[[Mapping[str, Any]], Answer] | None = None
+    token: str | None = None
+    open_writes: bool = False
+    max_body_bytes: int = 8_000_000
+    patience: float = 60.0
+    clock: Callable[[], float] = time.time
+
+
+def as_json(record: Any) -> dict[str, Any]:
+    """A frozen record as plain values; times stay seconds since the epoch, and what is not finite (a level never reached) is null."""
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in asdict(record).items()}

@@ -1,0 +1,136 @@
+"""What the page and the read-only routes show: plain immutable values that ``service.main`` fills from the snapshots of the rooms."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.records import Incident
+
+SEVERITY_ORDER = ("none", "warning", "critical")
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The newest windows of one stream that had prompts, oldest first; all arrays of shape (W,).
+
+    Attributes:
+        start: int64, window start, seconds since the epoch.
+        n, x: int64, prompts and flagged prompts.
+        ticket, page: float32, log10 evidence of the two recursions.
+    """
+
+    start: NDArray[np.int64]
+    n: NDArray[np.int64]
+    x: NDArray[np.int64]
+    ticket: NDArray[np.float32]
+    page: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls) -> "History":
+        """No window yet."""
+        none, never = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return cls(none, none, none, never, never)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCard:
+    """One stream now. ``share`` is None before the first window; a threshold is None where the level is not allowed.
+
+    ``normal`` is the share that counts as normal here, ``null`` the share the detector bets against (normal plus the minimum effect).
+    """
+
+    stream: str
+    state: str
+    normal: float
+    null: float
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float | None] = field(default_factory=dict)
+    explanation: str = ""
+    history: History = field(default_factory=History.empty)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What one stream is tested against and what has been learned: one row of ``/v1/baseline``. None where there is nothing yet."""
+
+    model_name: str
+    stream: str
+    stage: str
+    null: float
+    rate: float | None = None
+    bound: float | None = None
+    design_effect: float | None = None
+    days: int | None = None
+    accepted_by: str | None = None
+    accepted: float | None = None
+    candidate: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One monitored model now. ``severity`` by kind; ``since``: when the oldest open incident opened."""
+
+    name: str
+    owner: str
+    bundle: str
+    severity: Mapping[str, str]
+    streams: Sequence[StreamCard]
+    since: float | None = None
+    last_verdict: float | None = None
+    note: str = ""
+
+    @property
+    def worst(self) -> str:
+        """The highest severity over all kinds."""
+        return max(self.severity.values(), key=SEVERITY_ORDER.index, default="none")
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """Whether the monitor itself is alive. Times in seconds since the epoch, None where unknown or never.
+
+    Attributes:
+        role: all, worker or decider; decider: active, standby, starting or absent.
+        blind: why we cannot see; empty when we can.
+        event_clock: only the data move time (replay, demo), so the age of the watermark means nothing.
+        lag: records behind the end of the input; prompts: counted by this process since it started.
+    """
+
+    role: str
+    decider: str
+    started: float
+    watermark: float | None = None
+    last_flush: float | None = None
+    checkpointed: float | None = None
+    lag: int | None = None
+    prompts: int = 0
+    rejected: int = 0
+    late: int = 0
+    blind: Sequence[str] = ()
+    event_clock: bool = False
+    device: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything on the page. ``now`` is the wall clock; incidents: open, oldest first; recent: closed, newest first."""
+
+    now: float
+    models: Sequence[ModelCard]
+    incidents: Sequence[Incident]
+    monitor: Monitor
+    recent: Sequence[Incident] = ()
+    baselines: Sequence[Baseline] = ()
+    window: float = 60.0
+
+    @property
+    def worst(self) -> str:
+        """The highest severity over all models."""
+        return max((model.worst for model in self.models), key=SEVERITY_ORDER.index, default="none")
