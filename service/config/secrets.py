@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,13 @@ def _read(name: str, file: Path | None, environ: Mapping[str, str]) -> str | Non
     return secret
 
 
-def kafka_options(settings: Kafka, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+def kafka_options(
+    settings: Kafka, environ: Mapping[str, str] | None = None, known: Container[str] | None = None
+) -> dict[str, Any]:
     """Connection options of kafka-python for a source or ledger: servers, what the file passes through, and the passwords.
 
-    Raises ConfigError when SASL needs a password and there is none.
+    ``known``: names that the client to be opened understands (its ``DEFAULT_CONFIG``); options that are for another kind of client
+    are then left out. Raises ConfigError when SASL needs a password and there is none.
     """
     environ = os.environ if environ is None else environ
     options = {key.replace(".", "_"): value for key, value in settings.options.items()}
@@ -80,7 +83,7 @@ def kafka_options(settings: Kafka, environ: Mapping[str, str] | None = None) -> 
         raise ConfigError(f"kafka: sasl_mechanism {options['sasl_mechanism']} needs a password: set {KAFKA_PASSWORD} or password_file")
     if key_password := environ.get(KAFKA_KEY_PASSWORD):
         options["ssl_password"] = key_password
-    return options
+    return options if known is None else {key: value for key, value in options.items() if key in known}
 
 
 def _with_password(url: str, password: str | None) -> str:
