@@ -18,8 +18,8 @@ class Unavailable(TiltmeterError):
     """The database or the broker cannot be reached now. Nothing is known to be appended: rewind, wait, try again."""
 
 
-class Full(TiltmeterError):
-    """There is no room left for the ledger. Waiting does not help; the message says where."""
+class Unusable(TiltmeterError):
+    """The ledger cannot go on and waiting does not help: disk full, file unreadable. The message says what to do; the process ends."""
 
 
 class UnknownVersion(TiltmeterError):
@@ -38,7 +38,7 @@ class Ledger(Protocol):
         Raises:
             Rewound: positions or lease do not match any more, or the outcome is unknown. Drop what is unflushed and rewind.
             Unavailable: the same, and the next attempt should wait.
-            Full: no space left.
+            Unusable: disk full and the like.
         """
         ...
 
@@ -47,7 +47,7 @@ class Ledger(Protocol):
         ...
 
     def submit(self, command: Command) -> None:
-        """Append a command, once per ``command.id``. Safe to call from any thread. Raises Unavailable and Full."""
+        """Append a command, once per ``command.id``. Safe to call from any thread. Raises Unavailable and Unusable."""
         ...
 
     def watermark(self) -> float:
@@ -65,7 +65,7 @@ class Journal(Protocol):
     def acquire(self, timeout: float) -> bool:
         """Try for at most about ``timeout`` seconds to become the active decider. False: still standby.
 
-        After True, :meth:`restore` gives the state to go on from. Raises UnknownVersion and Full.
+        After True, :meth:`restore` gives the state to go on from. Raises UnknownVersion and Unusable.
         """
         ...
 
@@ -82,7 +82,7 @@ class Journal(Protocol):
         ...
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Keep the decider's state. Raises Fenced when another decider has taken over, Unavailable, Full."""
+        """Keep the decider's state. Raises Fenced when another decider has taken over, Unavailable, Unusable."""
         ...
 
     def close(self) -> None:

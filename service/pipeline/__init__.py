@@ -1,0 +1,1 @@
+"""The worker: poll, score, sketch, flush. It knows prompts, not verdicts."""

@@ -1,0 +1,149 @@
+"""Scores by real bundles: one encoder call a batch and encoder, one scorer call a batch and bundle, repeated texts remembered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.encoder import Encoded
+from service.encoder.encoder import VectorPart
+from service.records import Prompt, Scores
+
+MEMO_CHARACTERS = 8_000_000
+"""Characters of text remembered per bundle, in each of two generations."""
+
+_ROW = np.dtype(
+    [("score", "f4"), ("p_value", "f4"), ("strange", "?"), ("far", "?"), ("topic", "i4"), ("tokens", "i4"), ("truncated", "?")]
+)
+
+
+class Encoder(Protocol):
+    """Texts to vectors; see service.encoder.Encoder."""
+
+    @property
+    def digest(self) -> str:
+        """Which bundles may use it."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Encode texts, in order."""
+        ...
+
+
+class Scorer(Protocol):
+    """Vectors to scores; see service.encoder.Scorer."""
+
+    def score(self, encoded: Encoded) -> Scores:
+        """Score encoded texts, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """What scores one model: digest of its bundle, number of topics, opened encoder (shared by digest) and scorer."""
+
+    bundle: str
+    topics: int
+    encoder: Encoder
+    scorer: Scorer
+
+
+class Memo:
+    """Scores of recent texts of one bundle, bounded by characters.
+
+    Two generations: when the young one is full it becomes the old one, and the old one is forgotten. What is asked for again moves
+    to the young. Texts are held in memory only.
+    """
+
+    def __init__(self, characters: int = MEMO_CHARACTERS) -> None:
+        self._limit = characters
+        self._young: dict[str, np.void] = {}
+        self._old: dict[str, np.void] = {}
+        self._size = 0
+
+    def get(self, text: str) -> np.void | None:
+        """The row of this text, or None."""
+        row = self._young.get(text)
+        if row is None and (row := self._old.get(text)) is not None:
+            self.put(text, row)
+        return row
+
+    def put(self, text: str, row: np.void) -> None:
+        """Remember one row."""
+        if self._size + len(text) > self._limit:
+            self._old, self._young, self._size = self._young, {}, 0
+        self._young[text] = row
+        self._size += len(text)
+
+
+class BundleScoring:
+    """Implements :class:`service.pipeline.scoring.Scoring` with opened bundles.
+
+    Args:
+        models: model name -> what scores it. Models with equal encoder digest share one encode call a batch.
+        memo_characters: bound of the memo of each bundle.
+    """
+
+    def __init__(self, models: Mapping[str, LoadedModel], memo_characters: int = MEMO_CHARACTERS) -> None:
+        self._models = dict(models)
+        self._memos = {model.bundle: Memo(memo_characters) for model in models.values()}
+
+    def bundle(self, model_name: str) -> str:
+        """See the protocol."""
+        return self._models[model_name].bundle
+
+    def topics(self, model_name: str) -> int:
+        """See the protocol."""
+        return self._models[model_name].topics
+
+    def score(self, prompts: Sequence[Prompt]) -> Scores:
+        """See the protocol. A text that stands twice in a batch, or was scored lately, is not encoded again."""
+        wanted = [(self._models[prompt.model_name], prompt.text) for prompt in prompts]
+        rows: dict[tuple[str, str], np.void] = {}
+        missing: dict[tuple[str, str], LoadedModel] = {}
+        for model, text in wanted:
+            key = (model.bundle, text)
+            if key in rows or key in missing:
+                continue
+            known = self._memos[model.bundle].get(text)
+            if known is None:
+                missing[key] = model
+            else:
+                rows[key] = known
+        rows |= self._compute(missing)
+        table = np.array([rows[model.bundle, text] for model, text in wanted], _ROW)
+        return Scores(**{name: np.ascontiguousarray(table[name]) for name in _ROW.names or ()})
+
+    def _compute(self, missing: Mapping[tuple[str, str], LoadedModel]) -> dict[tuple[str, str], np.void]:
+        by_encoder: dict[str, dict[str, int]] = {}
+        by_bundle: dict[str, list[str]] = {}
+        models = {model.bundle: model for model in missing.values()}
+        for (bundle, text), model in missing.items():
+            index = by_encoder.setdefault(model.encoder.digest, {})
+            index.setdefault(text, len(index))
+            by_bundle.setdefault(bundle, []).append(text)
+        encoders = {model.encoder.digest: model.encoder for model in models.values()}
+        encoded = {digest: encoders[digest].encode(list(texts)) for digest, texts in by_encoder.items()}
+        rows = {}
+        for bundle, texts in by_bundle.items():
+            model = models[bundle]
+            index = by_encoder[model.encoder.digest]
+            scores = model.scorer.score(take(encoded[model.encoder.digest], np.array([index[text] for text in texts])))
+            table = np.empty(len(texts), _ROW)
+            for name in _ROW.names or ():
+                table[name] = getattr(scores, name)
+            memo = self._memos[bundle]
+            for text, row in zip(texts, table, strict=True):
+                rows[bundle, text] = row
+                memo.put(text, row)
+        return rows
+
+
+def take(encoded: Encoded, rows: NDArray[np.int64]) -> Encoded:
+    """Some rows of what was encoded. All of them in order stay where they are, on the device too; otherwise they pass the host."""
+    if rows.size == encoded.tokens.size and bool(np.array_equal(rows, np.arange(rows.size))):
+        return encoded
+    part = VectorPart(np.arange(rows.size), encoded.vectors[rows])
+    return Encoded([part], encoded.tokens[rows], encoded.truncated[rows], encoded.dimension)

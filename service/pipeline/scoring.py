@@ -1,0 +1,22 @@
+"""What the pipeline needs to know about scores."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from service.records import Prompt, Scores
+
+
+class Scoring(Protocol):
+    """Turns prompts into row-aligned numbers. The same text gives the same numbers for the same bundle."""
+
+    def score(self, prompts: Sequence[Prompt]) -> Scores:
+        """Score a batch; prompts of several models may be mixed. Used from the pipeline's thread only."""
+        ...
+
+    def bundle(self, model_name: str) -> str:
+        """Digest of the bundle that scores this model now."""
+        ...
+
+    def topics(self, model_name: str) -> int:
+        """Number of reference topics of that bundle."""
+        ...

@@ -1,0 +1,280 @@
+"""The loop against a fake source and a fake ledger, both at the seams."""
+
+import math
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stub import StubScoring
+
+from service.config import Windows
+from service.errors import ConfigError, Rewound
+from service.ledger.contract import Unavailable
+from service.pipeline.pipeline import FLUSH_PROMPTS, Pipeline
+from service.records import Batch, Part, Progress, Prompt, Span
+
+WINDOWS = Windows(length=60, grace=30, max_skew=20, max_open=3)
+
+
+class ListSource:
+    """One partition of prompts; every poll hands over the next ``step`` of them."""
+
+    def __init__(self, prompts, step=7, ledger=None, ends=True):
+        self.prompts, self.step, self.ledger, self.ends = prompts, step, ledger, ends
+        self.at = 0
+        self.rewinds = 0
+        self.answered = []
+        self.paused = frozenset()
+        self.errors = {}
+        self.polls = 0
+
+    def poll(self, limit, timeout):
+        self.polls += 1
+        if error := self.errors.pop(self.polls, None):
+            raise error
+        start = self.at
+        stop = start if self.paused else min(len(self.prompts), start + min(limit, self.step))
+        self.at = stop
+        rows = self.prompts[start:stop]
+        reached = max((p.time for p in self.prompts[:stop]), default=-math.inf)
+        progress = {"in/0": Progress(reached, ended=self.ends and stop == len(self.prompts))}
+        positions = {"in/0": Span(start, stop)} if stop > start else {}
+        return Batch(rows, positions, progress, frozenset({"in/0"}), lease=f"lease {self.polls}")
+
+    def rewind(self):
+        self.rewinds += 1
+        self.at = self.ledger.position
+
+    def committed(self, batch, repeats, watermark):
+        self.answered.append((batch, repeats, watermark))
+
+    def close(self):
+        pass
+
+
+class ListLedger:
+    """Keeps what is appended; ``errors`` maps the number of an append to what it raises, before or after it counts."""
+
+    def __init__(self):
+        self.position = 0
+        self.appends = []
+        self.tries = 0
+        self.errors = {}
+        self.keys = set()
+        self.mark = -math.inf
+        self.on_append = lambda: None
+
+    def append(self, parts, report, lease):
+        self.tries += 1
+        error, counted = self.errors.pop(self.tries, (None, False))
+        if error is not None and not counted:
+            raise error
+        repeats = frozenset(p.key for p in parts if p.key in self.keys)
+        self.keys |= {p.key for p in parts if p.key}
+        self.appends.append(([p for p in parts if p.key not in repeats], report, lease))
+        for span in report.positions.values():
+            assert span.start == self.position
+            self.position = span.stop
+        self.on_append()
+        if error is not None:
+            raise error
+        return repeats
+
+    def watermark(self):
+        return self.mark
+
+    def sums(self, slice_name=""):
+        totals = {}
+        for parts, _, _ in self.appends:
+            for part in parts:
+                for key, sketch in part.sketches.items():
+                    if key.slice == slice_name:
+                        totals[key] = totals[key] + sketch if key in totals else sketch
+        return totals
+
+
+class Clock:
+    def __init__(self, step=0.01):
+        self.now, self.step = 0.0, step
+
+    def __call__(self):
+        self.now += self.step
+        return self.now
+
+
+def prompts(n, every=1.0, slices=("", "de", "fr"), models=("a", "b")):
+    return [Prompt(str(i), f"text {i}", i * every, models[i % len(models)], slices[i % len(slices)]) for i in range(n)]
+
+
+def pipeline(source, ledger, stop, enough, **options):
+    last = []
+
+    def observe(snapshot):
+        last[:] = [snapshot]
+        if enough(snapshot):
+            stop.set()
+
+    options.setdefault("monotonic", Clock())
+    return Pipeline(source, ledger, StubScoring(), windows=WINDOWS, worker="w1", observe=observe, **options), last
+
+
+def run(source, ledger, enough=lambda s: s.ended, **options):
+    stop = threading.Event()
+    worker, last = pipeline(source, ledger, stop, enough, **options)
+    worker.run(stop)
+    return last[0]
+
+
+def counts(sums):
+    return {key: (s.n, s.strange, s.far, s.tokens, s.characters, s.truncated, s.topics.tolist(), s.histogram.tolist()) for key, s in sums.items()}
+
+
+def test_every_prompt_is_counted_once_for_its_model_and_once_for_its_slice():
+    rows, ledger = prompts(300), ListLedger()
+    snapshot = run(ListSource(rows, ledger=ledger), ledger)
+    assert snapshot.prompts == {"a": 150, "b": 150}
+    for slice_name in ("", "de", "fr"):
+        for key, sketch in ledger.sums(slice_name).items():
+            mine = [p for p in rows if p.model_name == key.model_name and p.time // 60 * 60 == key.window]
+            mine = [p for p in mine if slice_name in ("", p.slice)]
+            scores = StubScoring().score(mine)
+            assert key.bundle == f"bundle-of-{key.model_name}"
+            assert (sketch.n, sketch.characters) == (len(mine), sum(len(p.text) for p in mine))
+            assert (sketch.strange, sketch.far, sketch.tokens) == (scores.strange.sum(), scores.far.sum(), scores.tokens.sum())
+    assert sum(s.n for s in ledger.sums().values()) == 300
+    assert sum(s.n for s in ledger.sums("de").values()) == 100
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 50), st.dictionaries(st.integers(1, 40), st.booleans(), max_size=8), st.sets(st.integers(1, 40), max_size=5))
+def test_sums_do_not_depend_on_batches_failures_or_rewinds(step, failures, rewinds):
+    rows = prompts(400)
+    undisturbed = ListLedger()
+    run(ListSource(rows, 400, undisturbed), undisturbed)
+    ledger = ListLedger()
+    # Half of the failures happen after the append was counted: the outcome is unknown to the worker.
+    ledger.errors = {n: (Rewound("who knows"), counted) for n, counted in failures.items()}
+    source = ListSource(rows, step, ledger)
+    source.errors = {n: Rewound("reassigned") for n in rewinds}
+    run(source, ledger, monotonic=Clock(1.0))
+    assert counts(ledger.sums()) == counts(undisturbed.sums())
+    assert counts(ledger.sums("fr")) == counts(undisturbed.sums("fr"))
+
+
+def test_an_unavailable_ledger_is_retried_with_back_off_and_loses_nothing(caplog):
+    rows, ledger = prompts(50), ListLedger()
+    ledger.errors = {1: (Unavailable("ledger away"), False), 2: (Unavailable("ledger away"), True)}
+    source = ListSource(rows, 100, ledger)
+    snapshot = run(source, ledger)
+    assert sum(s.n for s in ledger.sums().values()) == 50
+    assert (source.rewinds, snapshot.rewinds) == (2, 2)
+    assert [r.getMessage().rsplit("; ")[1] for r in caplog.records if "away" in r.getMessage()] == [
+        "next attempt in 0.5 s",
+        "next attempt in 1.0 s",
+    ]
+
+
+def test_flush_after_five_seconds_or_enough_prompts():
+    ledger = ListLedger()
+    source = ListSource(prompts(100), 1, ledger, ends=False)
+    run(source, ledger, lambda s: s.prompts.get("a", 0) + s.prompts.get("b", 0) >= 30, monotonic=Clock(0.1))
+    flushed = [sum(span.stop - span.start for span in report.positions.values()) for _, report, _ in ledger.appends]
+    assert all(8 <= n <= 20 for n in flushed[1:-1])
+    ledger = ListLedger()
+    source = ListSource(prompts(8192 + FLUSH_PROMPTS + 10, every=0.001), 40_000, ledger, ends=False)
+    run(source, ledger, lambda s: source.at > 8192 + FLUSH_PROMPTS, monotonic=Clock(0.0))
+    # The first report of a partition goes out at once.
+    assert [report.positions["in/0"] for _, report, _ in ledger.appends[:2]] == [Span(0, 8192), Span(8192, 8192 + FLUSH_PROMPTS)]
+
+
+def test_lease_is_the_one_of_the_last_poll():
+    ledger = ListLedger()
+    source = ListSource(prompts(20), 20, ledger)
+    run(source, ledger)
+    assert ledger.appends[-1][2] == f"lease {source.polls}"
+
+
+def test_a_silent_worker_reports_every_fifteen_seconds():
+    ledger = ListLedger()
+    source = ListSource([], ledger=ledger, ends=False)
+    clock = Clock(0.5)
+    run(source, ledger, lambda s: len(ledger.appends) >= 4, monotonic=clock, clock=lambda: clock.now)
+    sent = [report.sent for _, report, _ in ledger.appends]
+    assert all(14 <= b - a <= 17 for a, b in zip(sent[1:], sent[2:], strict=False))
+    assert all(not parts and report.partitions == {"in/0"} for parts, report, _ in ledger.appends)
+
+
+class PostSource(ListSource):
+    """Hands over batches of posts as given."""
+
+    def __init__(self, batches, ledger):
+        super().__init__([], ledger=ledger)
+        self.batches = batches
+
+    def poll(self, limit, timeout):
+        self.polls += 1
+        return self.batches.pop(0) if self.batches else Batch(progress={"http/w": Progress(0.0)}, partitions=frozenset({"http/w"}))
+
+
+def post(at, *parts):
+    rows, spans = [], []
+    for key, n in parts:
+        spans.append(Part(len(rows), len(rows) + n, key))
+        rows += prompts(n, models=("a",))
+    progress = {"http/w": Progress(0.0)}
+    return Batch(rows, {"http/w": Span(at, at + len(parts))}, progress, frozenset({"http/w"}), parts=spans, urgent=True)
+
+
+def test_posts_are_flushed_at_once_and_repeats_left_out():
+    ledger = ListLedger()
+    batches = [post(0, ("k1", 3), (None, 2)), post(2, ("k1", 3), ("k2", 4), ("k2", 4)), post(5, (None, 1))]
+    source = PostSource(batches, ledger)
+    snapshot = run(source, ledger, lambda s: s.prompts.get("a") == 10, monotonic=Clock(0.0))
+    assert snapshot.repeats == 2
+    assert sum(s.n for s in ledger.sums().values()) == 10
+    assert [repeats for batch, repeats, _ in source.answered] == [frozenset(), frozenset({"k1"}), frozenset()]
+    assert all(batch.prompts == () for batch, _, _ in source.answered)
+    assert [sorted(p.key or "" for p in parts) for parts, _, _ in ledger.appends][0] == ["", "k1"]
+
+
+class PausableSource(ListSource):
+    def pause(self, partitions):
+        self.paused = partitions
+
+
+def test_a_partition_far_ahead_waits_for_the_decider():
+    ledger = ListLedger()
+    ledger.mark = 0.0
+    source = PausableSource(prompts(2000), 10, ledger)
+    pauses = []
+
+    def decider_closes():
+        pauses.append(source.at)
+        if source.paused:
+            ledger.mark = source.prompts[source.at - 1].time - 60
+
+    ledger.on_append = decider_closes
+    run(source, ledger)
+    assert sum(s.n for s in ledger.sums().values()) == 2000
+    # Three windows and the grace ahead of the watermark, plus one batch; then flushed at once.
+    assert all(later - earlier <= 3 * 60 + 30 + 60 + 20 for earlier, later in zip(pauses, pauses[1:], strict=False))
+
+
+def test_errors_that_are_not_about_connections_end_the_loop():
+    ledger = ListLedger()
+    ledger.errors = {1: (ZeroDivisionError(), False)}
+    with pytest.raises(ZeroDivisionError):
+        run(ListSource(prompts(5), ledger=ledger), ledger)
+
+
+def test_what_is_left_is_flushed_when_asked_to_stop():
+    ledger = ListLedger()
+    run(ListSource(prompts(30), 10, ledger, ends=False), ledger, lambda s: s.pending >= 20, monotonic=Clock(0.0))
+    assert sum(s.n for s in ledger.sums().values()) >= 20
+    assert ledger.position >= 20
+
+
+def test_windows_must_be_whole_seconds():
+    with pytest.raises(ConfigError, match="whole seconds"):
+        Pipeline(None, None, StubScoring(), windows=Windows(length=0.5), worker="w")
