@@ -59,8 +59,8 @@ class Commands:
         verdict = _text(command, "verdict")
         if verdict not in VERDICTS:
             raise Refused(f"verdict must be one of {', '.join(VERDICTS)}")
-        reason = command.arguments.get("reason")
-        place = self._incidents.close(_text(command, "incident"), command.actor, command.time, verdict, None if reason is None else str(reason))
+        reason = str(command.arguments.get("reason") or "")
+        place = self._incidents.close(_text(command, "incident"), command.actor, command.time, verdict, reason)
         if place is not None:
             self._judge.watch(place, on=False)
         return _found(place is not None, f"closed as {verdict}")

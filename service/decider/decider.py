@@ -51,6 +51,21 @@ class Decider:
     accepted; "history" judges nothing and learns everything (see :meth:`learned`).
     """
 
+    position: int
+    """Position of the next entry of the ledger."""
+    closed_windows: int
+    """Windows closed since the state began."""
+
+    _done: list[Closed]
+    _windows: OpenWindows
+    _keys: Keys
+    _incidents: Incidents
+    _tracks: dict[str, Track]
+    _learning: dict[str, Learning]
+    _streams: Streams
+    _judge: Judge
+    _commands: Commands
+
     def __init__(self, models: Mapping[str, Watched], config: Config, purpose: Purpose = "service") -> None:
         self._models, self._config, self._purpose = dict(models), config, purpose
         self.restore(None)
@@ -66,7 +81,7 @@ class Decider:
             elif isinstance(body, Command):
                 self._commands.apply(body)
                 self._collect(None)
-            elif self._keys.accepts(entry.key, self._windows.clock):
+            elif self._keys.accepts(entry.key):
                 self._windows.add(*body)
             self.position = entry.position + 1
 
@@ -137,7 +152,7 @@ class Decider:
         config = self._config
         saved = _opened(state)
         self.position, self.closed_windows = 0, 0
-        self._done: list[Closed] = []
+        self._done = []
         self._windows = OpenWindows(config.windows)
         self._keys = Keys()
         self._incidents = Incidents(config.detection.paging)
@@ -169,7 +184,7 @@ class Decider:
         self._keys.load(saved["keys"])
         self._streams.load(saved["streams"], kept)
         self._incidents.load(saved["incidents"], self._models)
-        self._judge.load(saved["judge"])
+        self._judge.load(saved["judge"], kept)
         self._commands.load(saved["commands"])
         for name in self._models.keys() - set(kept):
             self._judge.end_all(name, "bundle", self._windows.watermark, "monitor", "the model has a new bundle")
@@ -197,7 +212,7 @@ class Decider:
             unknown_bundle=dict(self._judge.unknown),
             repeats=self._keys.repeats,
             lost_partitions=windows.lost,
-            opened={tuple(place): count for place, count in self._incidents.opened.items()},
+            opened={(place.model_name, place.stream, place.level): count for place, count in self._incidents.opened.items()},
         )
 
     def _stream(self, index: int, blind: bool) -> StreamView:

@@ -41,7 +41,8 @@ def encode_sketch(sketch: Sketch) -> list[Any]:
 def decode_sketch(value: list[Any]) -> Sketch:
     """Inverse of :func:`encode_sketch`."""
     numbers, histogram, topics = value
-    return Sketch(*numbers, np.array(histogram, np.int64), np.array(topics, np.int64))
+    n, strange, far, truncated, tokens, characters = numbers
+    return Sketch(n, strange, far, truncated, tokens, characters, np.array(histogram, np.int64), np.array(topics, np.int64))
 
 
 def _tuples(descr: Any) -> Any:

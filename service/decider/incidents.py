@@ -63,7 +63,7 @@ class Incidents:
     def at(self, place: Place) -> Incident | None:
         """The open incident there."""
         entry = self._open.get(place)
-        return entry and entry.incident
+        return entry.incident if entry else None
 
     def any_open(self, model: str) -> bool:
         """Whether anything is open for this model."""

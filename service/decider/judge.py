@@ -20,7 +20,6 @@ from service.decider.streams import LEVELS, PER_MODEL, Streams
 from service.decider.track import KEPT, Ring, Topic, Track
 from service.records import WHOLE, DeltaKey, Incident, Verdict
 
-
 _STREAMS = tuple(STREAMS)
 
 
@@ -89,8 +88,8 @@ class Judge:
         for name, sketch in found.items():
             self._tracks[name].append(start, sketch, step.evidence, self._index[name])
         end = start + self._length
-        for i in np.flatnonzero(step.recovered.any(axis=0)):
-            self._recover(int(i), step.recovered[:, i], end)
+        for stream in np.flatnonzero(step.recovered.any(axis=0)).tolist():
+            self._recover(stream, step.recovered[:, stream], end)
         for name in found:
             for i in range(self._index[name], self._index[name] + PER_MODEL):
                 self._incidents.add(name, self._name(i), int(n[i]), int(x[i]))
@@ -150,12 +149,12 @@ class Judge:
 
     def _cross(self, evidence: Evidence, end: float, backlog: bool) -> None:
         for level, crossed, shown in (("ticket", evidence.ticket, evidence.log10_ticket), ("page", evidence.page, evidence.log10_page)):
-            for i in np.flatnonzero(crossed):
-                place = Place(self._names[i // PER_MODEL], self._name(int(i)), level)
+            for i in np.flatnonzero(crossed).tolist():
+                place = Place(self._names[i // PER_MODEL], self._name(i), level)
                 if self._incidents.at(place):
                     self._incidents.again(place)
                 else:
-                    self._open(place, int(i), end, float(shown[i]), backlog)
+                    self._open(place, i, end, float(shown[i]), backlog)
                     self.watch(place, on=True)
 
     def _open(self, place: Place, i: int, end: float, evidence: float, backlog: bool) -> None:
@@ -198,7 +197,7 @@ class Judge:
     def _verdicts(
         self, start: int, found: Mapping[str, Sketch], n: NDArray[np.int64], x: NDArray[np.int64], evidence: Evidence
     ) -> tuple[Verdict, ...]:
-        """One verdict per stream of every model found. Value and counts are those of the window; the interval is that of :class:`_Shown`."""
+        """One verdict per stream of every model found. Value and n are those of the window, the interval that of :class:`_Shown`."""
         streams = [i for name in found for i in range(self._index[name], self._index[name] + PER_MODEL)]
         verdicts = []
         for i in streams:
@@ -248,12 +247,12 @@ class Judge:
         starts = encode_array(self._starts.rows[-max(needed, 1) :])
         return {"starts": starts, "unknown": self.unknown, "latest": [asdict(verdict) for verdict in self.latest.values()]}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Inverse of :meth:`to_json`."""
+    def load(self, state: Mapping[str, Any], kept: Sequence[str]) -> None:
+        """Inverse of :meth:`to_json`, for the models ``kept``."""
         self._starts.load(decode_array(state["starts"]))
         self.unknown = dict(state["unknown"])
         verdicts = (Verdict(**values) for values in state["latest"])
-        self.latest = {(verdict.model_name, verdict.stream): verdict for verdict in verdicts if verdict.model_name in self._index}
+        self.latest = {(verdict.model_name, verdict.stream): verdict for verdict in verdicts if verdict.model_name in kept}
 
     def _stream(self, model: str, stream: str) -> int:
         return self._index[model] + _STREAMS.index(stream)

@@ -1,5 +1,6 @@
 """Idempotency keys of the last day: what was counted once is not counted again."""
 
+import math
 from collections import OrderedDict
 from hashlib import blake2b
 from typing import Any
@@ -20,9 +21,10 @@ class Keys:
     def __init__(self) -> None:
         self._seen: OrderedDict[str, float] = OrderedDict()
         self._run: str | None = None
+        self._fresh: list[str] = []
         self.repeats = 0
 
-    def accepts(self, key: str | None, clock: float) -> bool:
+    def accepts(self, key: str | None) -> bool:
         """Whether the sketch that carries this key counts."""
         if key is None:
             self._run = None
@@ -34,20 +36,24 @@ class Keys:
             self._run = None
             self.repeats += 1
             return False
-        self._seen[digest] = clock
+        self._seen[digest] = math.inf  # the report that ends this append says when
+        self._fresh.append(digest)
         self._run = digest
         return True
 
     def end_append(self, clock: float) -> None:
         """A report closes the append; keys older than a day are forgotten."""
         self._run = None
+        self._seen.update(dict.fromkeys(self._fresh, clock))
+        self._fresh.clear()
         while self._seen and (len(self._seen) > REMEMBERED or next(iter(self._seen.values())) < clock - DAY):
             self._seen.popitem(last=False)
 
     def to_json(self) -> dict[str, Any]:
         """Everything needed to go on, also in the middle of an append."""
-        return {"seen": list(self._seen.items()), "run": self._run, "repeats": self.repeats}
+        return {"seen": list(self._seen.items()), "run": self._run, "fresh": self._fresh, "repeats": self.repeats}
 
     def load(self, state: dict[str, Any]) -> None:
         """Inverse of :meth:`to_json`."""
-        self._seen, self._run, self.repeats = OrderedDict(state["seen"]), state["run"], state["repeats"]
+        self._seen = OrderedDict((digest, clock) for digest, clock in state["seen"])
+        self._run, self._fresh, self.repeats = state["run"], list(state["fresh"]), state["repeats"]

@@ -1,7 +1,7 @@
 """What one model's production looks like when nothing is wrong, and which null follows from it.
 
-A model begins in *first contact* (learn and report only), goes on against the *reference* (the PAC bound of the fine-tuning set: tickets, and
-pages once 14 days are learned and the learned share lies within the bound) until a person accepts a *baseline*.
+A model begins in *first contact* (learn and report only) and goes on against the *reference*, the PAC bound of the fine-tuning set, until a
+person accepts a *baseline*. The reference opens tickets; it pages once 14 days are learned, if the learned share lies within the bound.
 """
 
 from collections.abc import Iterable, Mapping
@@ -90,7 +90,8 @@ class Learning:
 
     def restart(self) -> None:
         """Forget everything learned and accepted."""
-        self.phase: Phase = "first_contact" if self._purpose == "service" else "reference"
+        contact = self._purpose == "service" and (self._settings.duration > 0 or self._settings.prompts > 0)
+        self.phase: Phase = "first_contact" if contact else "reference"
         self.accepted: Baseline | None = None
         self.candidate: Baseline | None = None
         self.topics: NDArray[np.int64] | None = None
@@ -243,8 +244,8 @@ def _checked(flag: str, blocks: Any) -> Blocks:
         table = np.array(blocks[flag], np.float64)
     except (KeyError, TypeError, ValueError) as error:
         raise Refused(f"blocks.{flag} must be a list of [day, n, x]") from error
-    whole = table.ndim == 2 and table.shape[1:] == (3,) and table.size > 0 and bool(np.isfinite(table).all() and (table == np.floor(table)).all())
-    if not whole or (table[:, 2] < 0).any() or (table[:, 2] > table[:, 1]).any() or table[:, 1].sum() <= 0:
+    shaped = table.ndim == 2 and table.shape[1:] == (3,) and table.size > 0 and bool(np.isfinite(table).all())
+    if not shaped or (table != np.floor(table)).any() or not (table[:, 2] >= 0).all() or not (table[:, 2] <= table[:, 1]).all():
         raise Refused(f"blocks.{flag} must be rows of whole numbers [day, n, x] with 0 <= x <= n")
     return _blocks(table.astype(np.int64))
 

@@ -82,7 +82,7 @@ class DeciderLoop:
         publish: Callable[[DeciderSnapshot], None],
         *,
         retry: tuple[type[Exception], ...] = (),
-        checkpoint_every: float = 1.0,
+        checkpoint_every: float = 0.1,
     ) -> None:
         self._journal, self._decider, self._store, self._clock, self._publish = journal, decider, store, clock, publish
         self._retry, self._every = retry, checkpoint_every

@@ -61,7 +61,7 @@ class Streams:
         bound, effect, ticket, page = self._parameters()
         self.flags = FlagRate.fit(null=bound, design_effect=effect, ticket_rate=ticket, page_rate=page)
         self.recovery = Recovery.fit(null=np.tile(bound, 2), design_effect=np.tile(effect, 2), threshold=RECOVERY / config.windows.length)
-        self.change = ChangePoint(bound.size)
+        self.change = ChangePoint.fit(bound.size)
 
     def __len__(self) -> int:
         return len(self.nulls)
@@ -138,11 +138,12 @@ class Streams:
         """Take over the streams of the models ``kept``; one whose null or share of a budget changed meanwhile starts again."""
         old = {name: i for i, name in enumerate(state["models"])}
         pairs = [(self.models.index(name) * PER_MODEL + k, old[name] * PER_MODEL + k) for name in kept for k in range(PER_MODEL)]
-        saved = {name: decode_state(state[name]) for name in ("flags", "change", "recovery")}
-        if tuple(state["models"]) != self.models or len(kept) < len(self.models):
-            saved = self._moved(saved, pairs, PER_MODEL * len(old))
-        self.flags, self.change = FlagRate.restore(saved["flags"]), ChangePoint.restore(saved["change"])
-        self.recovery = Recovery.restore(saved["recovery"])
+        to, of = np.array(pairs, np.int64).reshape(-1, 2).T
+        size, twice = PER_MODEL * len(old), (np.concatenate([to, to + len(self)]), np.concatenate([of, of + PER_MODEL * len(old)]))
+        flags, change, recovery = (decode_state(state[name]) for name in ("flags", "change", "recovery"))
+        self.flags = FlagRate.restore(_moved(self.flags.snapshot(), flags, to, of, size))
+        self.recovery = Recovery.restore(_moved(self.recovery.snapshot(), recovery, *twice, 2 * size))
+        self.change = ChangePoint.restore(change).moved(len(self), to, of)
         changed = np.ones(len(self), bool)
         for new, was in pairs:
             same_rates = all(math.isclose(self.full[level][new], state["full"][level][was], rel_tol=1e-12) for level in range(2))
@@ -150,25 +151,14 @@ class Streams:
         if changed.any():
             self._restart(changed)
 
-    def _moved(self, saved: Mapping[str, State], pairs: Sequence[tuple[int, int]], size: int) -> dict[str, State]:
-        """Saved states with their rows where the streams are now."""
-        to, of = np.array(pairs, np.int64).reshape(-1, 2).T
-        double_to, double_of = np.concatenate([to, to + len(self)]), np.concatenate([of, of + size])
-        return {
-            "flags": _rows(self.flags.snapshot(), saved["flags"], to, of, size),
-            "change": _rows(self.change.snapshot(), saved["change"], to, of, size),
-            "recovery": _rows(self.recovery.snapshot(), saved["recovery"], double_to, double_of, 2 * size),
-        }
 
-
-def _rows(fresh: State, saved: State, to: NDArray[np.int64], of: NDArray[np.int64], size: int) -> State:
+def _moved(fresh: State, saved: State, to: NDArray[np.int64], of: NDArray[np.int64], size: int) -> State:
     """The fresh state with the rows ``of`` of the saved one at ``to``, in every array that has one row a stream (``size`` of them)."""
     result = dict(fresh)
     for name, array in saved.items():
-        if array.shape[:1] == (size,) and name in fresh and fresh[name].shape[1:] == array.shape[1:]:
-            rows = fresh[name].copy()
-            rows[to] = array[of]
-            result[name] = rows
-        elif name not in fresh or array.shape == fresh[name].shape:
+        if array.shape[:1] != (size,):
             result[name] = array
+        elif name in fresh and fresh[name].shape[1:] == array.shape[1:]:
+            result[name] = fresh[name].copy()
+            result[name][to] = array[of]
     return result

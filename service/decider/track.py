@@ -131,7 +131,7 @@ class Track:
         self._windows.load(decode_array(state["windows"]))
         self._evidence.load(decode_array(state["evidence"]))
         starts = self._windows.rows["start"].tolist()
-        topics = decode_array(state["topics"]).astype(np.int64) if state["topics"] else []
+        topics = list(decode_array(state["topics"]).astype(np.int64)) if state["topics"] else []
         self._topics = deque(zip(starts[len(starts) - len(topics) :], topics, strict=True), maxlen=WORDY)
 
 

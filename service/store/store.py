@@ -44,7 +44,7 @@ class Store:
         if backend not in ("sqlite", "postgresql"):
             raise ConfigError(f"store: expected a sqlite or postgresql URL, got {backend}")
         if backend == "postgresql":
-            address = address.set(drivername="postgresql+psycopg", **({"password": password} if password else {}))
+            address = address.set(drivername="postgresql+psycopg", password=password or address.password)
         elif address.database and address.database != ":memory:" and not Path(address.database).absolute().parent.is_dir():
             raise ConfigError(f"store: the directory of {address.database} does not exist")
         engine = sa.create_engine(address, pool_pre_ping=True, hide_parameters=True)
