@@ -107,14 +107,14 @@ def design_effect(blocks: Blocks) -> float:
     """
     if len(_whole_days(blocks)[0]) < PAGING_DAYS:
         return UNLEARNED_EFFECT
-    estimate = _dispersion(blocks)
+    estimate = dispersion(blocks)
     if estimate is None:
         return UNLEARNED_EFFECT
     mean, error = estimate
     return max(1.0, mean + _MARGIN * error)
 
 
-def _dispersion(blocks: Blocks) -> tuple[float, float] | None:
+def dispersion(blocks: Blocks) -> tuple[float, float] | None:
     """Design effect and its standard error; None when no day has two blocks with prompts and both kinds of outcome."""
     seen = blocks.n > 0
     _, index = np.unique(blocks.day[seen], return_inverse=True)
@@ -146,7 +146,7 @@ def _day_cv(blocks: Blocks) -> float:
     """Relative deviation of the days' shares beyond binomial noise with the design effect (its point estimate: an upper limit would take too much off)."""
     n, x = _whole_days(blocks)
     rate = x.sum() / n.sum()
-    estimate = _dispersion(blocks)
+    estimate = dispersion(blocks)
     if rate in (0.0, 1.0) or estimate is None:
         return 0.0
     noise = max(estimate[0], 1.0) * rate * (1 - rate) * (1 / n).mean()
