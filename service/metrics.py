@@ -74,6 +74,9 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "tiltmeter_late_prompts_total", "counter", "Prompts that came after their window had closed and were left out.", ("model_name",)
     ),
+    Definition("tiltmeter_refused_prompts_total", "counter", "Prompts stamped impossibly far ahead, left out.", ("model_name",)),
+    Definition("tiltmeter_closed_windows_total", "counter", "Windows closed since the decider's state began, with at least one prompt."),
+    Definition("tiltmeter_lost_partitions_total", "counter", "Partitions that left the watermark because their worker fell silent."),
     Definition(
         "tiltmeter_unknown_bundle_prompts_total",
         "counter",
@@ -101,6 +104,9 @@ DEFINITIONS: tuple[Definition, ...] = (
         "gauge",
         "1 for the severity of this kind of trouble, 0 for the others.",
         ("model_name", "kind", "owner", "severity"),
+    ),
+    Definition(
+        "tiltmeter_incidents_total", "counter", "Incidents opened since the decider's state began.", ("model_name", "stream", "level")
     ),
     Definition("tiltmeter_incidents_open", "gauge", "Open incidents.", ("model_name", "level")),
 )
@@ -191,12 +197,16 @@ class DeciderReading:
     watermark: float | None = None
     last_checkpoint: float | None = None
     open_windows: int = 0
+    closed_windows: int = 0
+    lost_partitions: int = 0
     late: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
     unknown_bundle: int = 0
     last_verdict: Mapping[str, float] = field(default_factory=dict)
     streams: Sequence[StreamReading] = ()
     severities: Sequence[SeverityReading] = ()
     incidents: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    opened: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     stages: Mapping[str, Timing] = field(default_factory=dict)
 
 
@@ -324,6 +334,9 @@ def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[S
         "tiltmeter_open_windows": _single(decider.open_windows),
         "tiltmeter_last_verdict_timestamp_seconds": [((model,), time) for model, time in decider.last_verdict.items()],
         "tiltmeter_late_prompts_total": _per_model(models, decider.late),
+        "tiltmeter_refused_prompts_total": _per_model(models, decider.refused),
+        "tiltmeter_closed_windows_total": _single(decider.closed_windows),
+        "tiltmeter_lost_partitions_total": _single(decider.lost_partitions),
         "tiltmeter_unknown_bundle_prompts_total": _single(decider.unknown_bundle),
         "tiltmeter_flagged_share_ratio": [((s.model_name, s.stream), s.share) for s in streams if s.share is not None],
         "tiltmeter_reference_share_ratio": [((s.model_name, s.stream), s.reference) for s in streams if s.reference is not None],
@@ -336,6 +349,11 @@ def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[S
             ((s.model_name, s.kind, s.owner, severity), float(s.severity == severity))
             for s in decider.severities
             for severity in SEVERITIES
+        ],
+        "tiltmeter_incidents_total": [
+            ((s.model_name, s.stream, level), float(decider.opened.get((s.model_name, s.stream, level), 0)))
+            for s in streams
+            for level in LEVELS
         ],
         "tiltmeter_incidents_open": [
             ((model, level), float(decider.incidents.get((model, level), 0))) for model in models for level in LEVELS

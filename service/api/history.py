@@ -99,7 +99,8 @@ def incidents(
     current = [i for i in status.incidents if model in (None, i.model_name)]
     rows = {i.id: i for i in sorted(current, key=lambda i: -i.opened)}
     if not is_open:
-        past = state.queries.incidents(False, model, limit) if state.queries else status.recent
+        queries = state.queries()
+        past = queries.incidents(False, model, limit) if queries else status.recent
         rows |= {i.id: i for i in past if i.id not in rows and model in (None, i.model_name)}
     return {"incidents": [as_json(row) for row in sorted(rows.values(), key=lambda i: -i.opened)[:limit]]}
 
@@ -169,9 +170,10 @@ def _known(state: AppState, incident: str) -> None:
 
 
 def _queries(state: AppState) -> Queries:
-    if state.queries is None:
+    queries = state.queries()
+    if queries is None:
         raise HTTPException(404, "this process keeps no history: ask a decider")
-    return state.queries
+    return queries
 
 
 def _seconds(time: datetime | None) -> float | None:

@@ -82,7 +82,7 @@ async def prompts(
     ] = None,
 ) -> dict[str, Any]:
     """Take one object, a list, or NDJSON. 200 means that every record in it is counted, durably and once."""
-    if state.ingest is None:
+    if state.source != "http":
         raise HTTPException(409, f"this service takes its prompts from {state.source}, not over HTTP: source.kind is not http")
     content = await body.read(request, state.max_body_bytes)
     kind = request.headers.get("content-type", "")
@@ -106,10 +106,11 @@ def _decoding(request: Request) -> ThreadPoolExecutor:
 
 def _offer(state: AppState, content: bytes, kind: str, key: str | None) -> Future[Counted]:
     """Cut and hand over one post; refusals become answers."""
-    if state.ingest is None:
-        raise HTTPException(409, "not over HTTP")
+    ingest = state.ingest()
+    if ingest is None:
+        raise HTTPException(503, "starting: not ready to count yet", headers={"Retry-After": "5"})
     try:
-        return state.ingest.offer(body.records(content, kind), key or None)
+        return ingest.offer(body.records(content, kind), key or None)
     except BadRecord as error:
         raise HTTPException(400, str(error)) from None
     except TooMany as error:

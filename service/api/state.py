@@ -41,6 +41,10 @@ class UnscorableError(Exception):
     """A record that carries no prompt of a known model; the message names the field, never its content."""
 
 
+Scorer = Callable[[Mapping[str, Any]], Answer]
+"""Scores one record now. Raises UnscorableError."""
+
+
 class Queries(Protocol):
     """The history for people; implemented by service.store.Store. May raise any error of its database."""
 
@@ -69,9 +73,9 @@ class AppState:
         status: everything on the page; read: everything in /metrics.
         alive: part -> whether it lives; ready: part -> what is wrong with it, None when nothing is.
         submit: hand a command to the ledger.
-        queries: the history; None where this process has none.
-        ingest: where posts go; None unless the source is http. source: its kind, for the answer to a post that has no place to go.
-        score: scores one record now; None where this process does not score. Raises UnscorableError.
+        queries: the history; None where this process has none, or not yet.
+        ingest: where posts go; None unless the source is http, and before it is open. source: its kind.
+        score: None where this process does not score.
         token: bearer token for everything that writes; open_writes: take writes without one (the demonstration).
         patience: seconds a post waits to be counted before it is told to ask again.
     """
@@ -81,10 +85,10 @@ class AppState:
     alive: Callable[[], Mapping[str, bool]]
     ready: Callable[[], Mapping[str, str | None]]
     submit: Callable[[Command], None]
-    queries: Queries | None = None
-    ingest: Ingest | None = None
+    queries: Callable[[], Queries | None] = lambda: None
+    ingest: Callable[[], Ingest | None] = lambda: None
     source: str = "http"
-    score: Callable[[Mapping[str, Any]], Answer] | None = None
+    score: Scorer | None = None
     token: str | None = None
     open_writes: bool = False
     max_body_bytes: int = 8_000_000

@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -22,7 +21,7 @@ FAILED, USAGE, REACHED = 1, 2, 3
 class Commands(TyperGroup):
     """Turns the errors that mean something to an operator into one line and an exit status."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command; anything unexpected propagates with its traceback and status 1."""
         try:
             return super().invoke(ctx)
@@ -38,6 +37,14 @@ class Role(StrEnum):
     all = "all"
     worker = "worker"
     decider = "decider"
+
+
+class Log(StrEnum):
+    """Forms of a log line."""
+
+    auto = "auto"
+    json = "json"
+    human = "human"
 
 
 class Level(StrEnum):
@@ -159,7 +166,7 @@ def replay(
 def run(
     config: Annotated[Path, typer.Option(help="Configuration file.", show_default=False)],
     role: Annotated[Role, typer.Option(help="worker: score and count. decider: judge. all: both in one process.")] = Role.all,
-    log: Annotated[str, typer.Option(help="auto, json or human.")] = "auto",
+    log: Annotated[Log, typer.Option(help="Form of the log lines; auto is human on a terminal, else json.")] = Log.auto,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Watch production until told to stop: score prompts, judge windows, serve the page, the API and /metrics on one port.
@@ -174,7 +181,7 @@ def run(
     """
     from service.main.run import serve
 
-    status = serve(config, role.value, log, log_level)
+    status = serve(config, role.value, log.value, log_level)
     if status:
         raise typer.Exit(status)
 

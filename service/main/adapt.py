@@ -1,0 +1,175 @@
+"""From the snapshots of pipeline and decider to what the page shows and what Prometheus reads."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from service.api.view import Baseline, History, ModelCard, Monitor, Status, StreamCard
+from service.config import Config
+from service.decider.learning import STREAMS
+from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
+from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading
+from service.pipeline.snapshot import PipelineSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What is known of this process beside its snapshots.
+
+    Attributes:
+        decider: active, standby, starting or absent.
+        models: identity of every configured model; inference: (runtime, device) pairs.
+        blind: reasons why we cannot see that no snapshot holds yet.
+        queued, lag: of the source, where it knows.
+    """
+
+    role: str
+    instance: str
+    started: float
+    decider: str = "starting"
+    models: Sequence[ModelReading] = ()
+    inference: Sequence[tuple[str, str]] = ()
+    reasons: Sequence[str] = ()
+    blind: Sequence[str] = ()
+    queued: int | None = None
+    lag: int | None = None
+
+
+def status(config: Config, process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None, now: float) -> Status:
+    """The page. Before the decider's first snapshot every model is shown without streams."""
+    monitor = Monitor(
+        role=process.role,
+        decider=process.decider,
+        started=process.started,
+        watermark=_finite(decider.watermark) if decider else None,
+        last_flush=worker.last_flush if worker else None,
+        checkpointed=decider.checkpointed if decider else None,
+        lag=process.lag,
+        prompts=sum(worker.prompts.values()) if worker else 0,
+        rejected=sum(worker.rejected.values()) if worker else 0,
+        late=sum(decider.late.values()) if decider else 0,
+        blind=tuple(dict.fromkeys((*process.blind, *(decider.blind if decider else ())))),
+        event_clock=config.windows.clock == "event",
+        device=", ".join(f"{runtime} on {device}" for runtime, device in process.inference),
+        version=VERSION,
+    )
+    if decider is None:
+        cards = [ModelCard(name, model.owner, "", {"drift": "none"}, ()) for name, model in config.models.items()]
+        return Status(now, cards, (), monitor, window=config.windows.length)
+    return Status(
+        now=now,
+        models=[_card(model, decider, config) for model in decider.models],
+        incidents=decider.incidents,
+        monitor=monitor,
+        recent=decider.recent,
+        baselines=[row for model in decider.models for row in baselines(model, decider)],
+        window=config.windows.length,
+    )
+
+
+def reading(process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None) -> Reading:
+    """One scrape."""
+    return Reading(
+        models=process.models,
+        reasons=process.reasons,
+        inference=process.inference,
+        worker=None if process.role == "decider" else (worker or PipelineSnapshot()).reading(process.queued, process.lag),
+        decider=None if process.role == "worker" else _decider(decider, process.decider == "active"),
+    )
+
+
+def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
+    if snapshot is None:
+        return DeciderReading(active=False)
+    incidents = Counter((incident.model_name, incident.level) for incident in snapshot.incidents)
+    return DeciderReading(
+        active=active,
+        watermark=_finite(snapshot.watermark),
+        last_checkpoint=snapshot.checkpointed,
+        open_windows=snapshot.open_windows,
+        closed_windows=snapshot.closed_windows,
+        late=snapshot.late,
+        refused=snapshot.refused,
+        unknown_bundle=sum(snapshot.unknown_bundle.values()),
+        lost_partitions=snapshot.lost_partitions,
+        last_verdict={model.model_name: model.last_verdict for model in snapshot.models if model.last_verdict is not None},
+        streams=[_stream_reading(stream) for stream in snapshot.streams],
+        severities=[
+            SeverityReading(model.model_name, kind, model.owner, severity)
+            for model in snapshot.models
+            for kind, severity in model.severity.items()
+        ],
+        incidents=incidents,
+        opened=snapshot.opened,
+        stages={"close": snapshot.closing, "checkpoint": snapshot.saving},
+    )
+
+
+def _stream_reading(stream: StreamView) -> StreamReading:
+    share = float(stream.series.x[-1] / stream.series.n[-1]) if stream.series.n.size else None
+    return StreamReading(stream.model_name, stream.stream, stream.state, share, stream.null, stream.evidence, stream.thresholds)
+
+
+def _card(model: ModelView, decider: DeciderSnapshot, config: Config) -> ModelCard:
+    streams = [_stream(stream) for stream in decider.streams if stream.model_name == model.model_name]
+    note = "; ".join(_notes(model, config, decider.watermark))
+    return ModelCard(model.model_name, model.owner, model.bundle, model.severity, streams, model.since, model.last_verdict, note)
+
+
+def _stream(stream: StreamView) -> StreamCard:
+    latest, series = stream.latest, stream.series
+    card = StreamCard(
+        stream=stream.stream,
+        state=stream.state,
+        normal=stream.reference,
+        null=stream.null,
+        evidence=stream.evidence,
+        thresholds=stream.thresholds,
+        history=History(series.start, series.n, series.x, series.ticket, series.page),
+    )
+    if latest is None:
+        return card
+    return replace(card, share=latest.value, low=latest.effect_low, high=latest.effect_high, explanation=latest.explanation)
+
+
+def _notes(model: ModelView, config: Config, watermark: float) -> Iterator[str]:
+    """What the operator of this model should know or do."""
+    baseline = model.baseline
+    if baseline.phase == "first_contact":
+        needed = config.detection.first_contact
+        seen = baseline.contact.n if baseline.contact else 0
+        hours = max(watermark - baseline.since, 0.0) / 3600 if baseline.since is not None and math.isfinite(watermark) else 0.0
+        yield f"First contact, nothing pages yet: {hours:.1f} of {needed.duration / 3600:.0f} h and {seen:,} of {needed.prompts:,} prompts seen"
+    if baseline.candidate is not None:
+        yield f"A baseline learned from {baseline.candidate.source} waits: tiltmeter baseline accept {model.model_name}"
+    elif baseline.asks:
+        yield f"Asks for a baseline: {baseline.asks}. tiltmeter baseline accept {model.model_name}"
+
+
+def baselines(model: ModelView, decider: DeciderSnapshot) -> Iterator[Baseline]:
+    """One row of ``/v1/baseline`` for each stream of a model."""
+    view = model.baseline
+    candidate = view.candidate.source if view.candidate else None
+    for stream in decider.streams:
+        if stream.model_name != model.model_name:
+            continue
+        flag = STREAMS[stream.stream]
+        rate = (view.accepted.rates if view.accepted else view.rates).get(flag)
+        row = Baseline(model.model_name, stream.stream, view.phase, stream.null, days=view.days, candidate=candidate, note=view.asks or "")
+        if rate is not None:
+            row = replace(row, rate=float(rate.rate), bound=float(rate.bound), design_effect=float(rate.design_effect), days=int(rate.days))
+        if view.accepted is not None:
+            stage = f"{view.phase}: {rate.stage}" if rate else view.phase
+            row = replace(row, accepted_by=view.accepted.actor, accepted=view.accepted.accepted, stage=stage)
+        yield row
+
+
+def identified(process: Process, config: Config, digests: Mapping[str, tuple[str, str]], device: str | None) -> Process:
+    """With the models' (bundle digest, encoder digest), and where the graphs run (None: they do not run here)."""
+    models = [ModelReading(name, digests[name][0], model.owner, digests[name][1]) for name, model in config.models.items()]
+    return replace(process, models=models, inference=[("onnxruntime", device)] if device else [])
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

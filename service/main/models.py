@@ -1,0 +1,141 @@
+"""From a configuration to checked bundles, opened graphs and what the decider must know of each model."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from service.api.state import Answer, UnscorableError
+from service.config import Compute, Config
+from service.decider.decider import Watched
+from service.records import Prompt, Scores
+from service.source.decode import Decoder, Rejection
+
+if TYPE_CHECKING:
+    from service.bundle import Bundle
+    from service.encoder import Encoder, Scorer
+    from service.pipeline.bundle_scoring import BundleScoring
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Checked bundles by model name; models that name the same directory share one bundle."""
+
+    bundles: Mapping[str, "Bundle"]
+
+    @classmethod
+    def load(cls, config: Config) -> "Models":
+        """Check every bundle. Raises ConfigError naming the file that does not match."""
+        from service.bundle import Bundle
+
+        loaded: dict[Path, Bundle] = {}
+        for model in config.models.values():
+            path = model.bundle.resolve()
+            if path not in loaded:
+                loaded[path] = Bundle.load(model.bundle)
+        return cls({name: loaded[model.bundle.resolve()] for name, model in config.models.items()})
+
+    def digests(self) -> dict[str, tuple[str, str]]:
+        """Model -> (digest of its bundle, digest of its encoder)."""
+        return {name: (bundle.digest, bundle.encoder_digest) for name, bundle in self.bundles.items()}
+
+    def watched(self, config: Config) -> dict[str, Watched]:
+        """What the decider must know."""
+        return {
+            name: Watched(bundle.digest, bundle.nulls, bundle.topics, config.models[name].owner, config.models[name].weight)
+            for name, bundle in self.bundles.items()
+        }
+
+
+class Graphs:
+    """Opened encoders (one per encoder digest) and scorers (one per bundle).
+
+    Attributes:
+        device: ``cpu`` or ``cuda``, where the graphs run.
+    """
+
+    def __init__(self, models: Models, compute: Compute) -> None:
+        """Open all sessions; about 0.3 s each on CPU. Raises ConfigError when the device asked for cannot be used."""
+        from service.encoder import Encoder, Scorer
+
+        self._models = models
+        self._encoders: dict[str, Encoder] = {}
+        self._scorers: dict[str, Scorer] = {}
+        for bundle in models.bundles.values():
+            if bundle.encoder_digest not in self._encoders:
+                self._encoders[bundle.encoder_digest] = Encoder.open(bundle, compute)
+            if bundle.digest not in self._scorers:
+                self._scorers[bundle.digest] = Scorer.open(bundle, compute)
+        self.device: str = next(iter(self._encoders.values())).device
+
+    def of(self, model: str) -> tuple["Encoder", "Scorer"]:
+        """Encoder and scorer of one model."""
+        bundle = self._models.bundles[model]
+        return self._encoders[bundle.encoder_digest], self._scorers[bundle.digest]
+
+    def scoring(self) -> "BundleScoring":
+        """For the pipeline."""
+        from service.pipeline.bundle_scoring import BundleScoring, LoadedModel
+
+        return BundleScoring(
+            {name: LoadedModel(bundle.digest, len(bundle.topics), *self.of(name)) for name, bundle in self._models.bundles.items()}
+        )
+
+
+class OneByOne:
+    """Scores single prompts beside the pipeline. The graphs may run in two threads; the decoder may not, so it has a lock."""
+
+    def __init__(self, models: Models, graphs: Graphs, decoder: Decoder) -> None:
+        self._models, self._graphs, self._decoder = models, graphs, decoder
+        self._lock = threading.Lock()
+
+    def __call__(self, record: Mapping[str, Any]) -> Answer:
+        """Score one record. Raises UnscorableError naming the field that is missing or wrong."""
+        with self._lock:
+            prompt = self._decoder.decode(record, 0.0, "score")
+        if isinstance(prompt, Rejection):
+            raise UnscorableError(f"record 0: {prompt.reason}: {prompt.detail}")
+        encoder, scorer = self._graphs.of(prompt.model_name)
+        scores = scorer.score(encoder.encode([prompt.text]))
+        bundle = self._models.bundles[prompt.model_name]
+        topic = int(scores.topic[0])
+        return Answer(
+            model_name=prompt.model_name,
+            bundle=bundle.digest,
+            score=float(scores.score[0]),
+            p_value=float(scores.p_value[0]),
+            strange=bool(scores.strange[0]),
+            far=bool(scores.far[0]),
+            topic=bundle.topics[topic].words if topic >= 0 else (),
+            tokens=int(scores.tokens[0]),
+            truncated=bool(scores.truncated[0]),
+        )
+
+
+def rows_of(prompts: Sequence[Prompt], scores: Scores) -> list[dict[str, Any]]:
+    """One scores line for each prompt (DESIGN 9): never its text."""
+    return [
+        {
+            "id": prompt.id,
+            "time": prompt.time,
+            "model_name": prompt.model_name,
+            "slice": prompt.slice,
+            "score": score,
+            "p_value": p_value,
+            "strange": strange,
+            "far": far,
+            "topic": topic,
+        }
+        for prompt, score, p_value, strange, far, topic in zip(
+            prompts,
+            np.round(scores.score.astype(float), 6).tolist(),
+            np.round(scores.p_value.astype(float), 6).tolist(),
+            scores.strange.tolist(),
+            scores.far.tolist(),
+            scores.topic.tolist(),
+            strict=True,
+        )
+    ]

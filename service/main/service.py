@@ -1,0 +1,249 @@
+"""One process of the service: a pipeline thread, a decider thread and the web application, one immutable snapshot of each between them.
+
+A thread that ends by an error ends the process: logged once, status 1 (2 for what the operator must put right).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from fastapi import FastAPI
+
+from service.api.app import create_app
+from service.api.state import AppState, Scorer
+from service.api.view import Status
+from service.config import Config, HttpSource, bearer_token
+from service.decider.decider import Decider, Watched
+from service.decider.run import DeciderLoop
+from service.decider.snapshot import DeciderSnapshot
+from service.errors import ConfigError
+from service.ledger.contract import Journal, Ledger, Unavailable
+from service.logging import describe, fields
+from service.main import adapt, connect
+from service.metrics import Reading
+from service.pipeline.pipeline import Pipeline, Source
+from service.pipeline.scoring import Scoring
+from service.pipeline.snapshot import PipelineSnapshot
+from service.records import Command
+from service.source.http import HttpSource as Ingest
+
+if TYPE_CHECKING:
+    from service.store import Store
+
+_log = logging.getLogger(__name__)
+
+Role = Literal["all", "worker", "decider"]
+
+FAILED, MISCONFIGURED = 1, 2
+
+_CONNECTING = "not connected yet"
+
+
+class Service:
+    """All parts of one process. :meth:`start` begins the threads, :meth:`stop` ends them in order.
+
+    Args:
+        config: what to run.
+        role: all, worker or decider.
+        identity: name of this process, its models and devices.
+        watched: what the decider must know; scoring: what the pipeline scores with; score: one prompt for /v1/score.
+        open_writes: take writes without a token (the demonstration).
+
+    Attributes:
+        app: the web application.
+        worker, decider: newest snapshots, None before the first.
+        status: exit status, 0 until a thread fails.
+        ended: set when a thread failed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        role: Role,
+        identity: adapt.Process,
+        *,
+        watched: Mapping[str, Watched],
+        scoring: Scoring | None,
+        score: Scorer | None = None,
+        open_writes: bool = False,
+    ) -> None:
+        self.config, self.role = config, role
+        self.worker: PipelineSnapshot | None = None
+        self.decider: DeciderSnapshot | None = None
+        self.status = 0
+        self.ended = threading.Event()
+        self._identity, self._watched, self._scoring = identity, watched, scoring
+        self._stops = {"pipeline": threading.Event(), "decider": threading.Event()}
+        self._trouble: dict[str, str | None] = {}
+        self._ledger: Ledger | None = None
+        self._source: Source | None = None
+        self._store: Store | None = None
+        self._loop: DeciderLoop | None = None
+        parts: dict[str, Callable[[], None]] = {}
+        if role != "decider":
+            parts["pipeline"] = self._work
+        if role != "worker":
+            parts["decider"] = self._decide
+        self._threads = {
+            name: threading.Thread(target=self._guard, args=(name, part), name=name, daemon=True) for name, part in parts.items()
+        }
+        self.app = self._web(score, open_writes)
+
+    def start(self) -> None:
+        """Begin the threads."""
+        for thread in self._threads.values():
+            thread.start()
+
+    def stop(self, patience: float = 40.0) -> None:
+        """Flush, then checkpoint, then let go; returns when both threads have ended, or after ``patience`` seconds each."""
+        for name, thread in self._threads.items():
+            self._stops[name].set()
+            if name == "decider" and self._loop is not None:
+                self._loop.stop()
+            if thread.ident is not None:
+                thread.join(patience)
+            if thread.is_alive():
+                _log.error("thread does not end", extra=fields(thread=name, seconds=patience))
+                self.status = self.status or FAILED
+        if self._ledger is not None:
+            self._ledger.close()
+
+    def snapshot(self) -> Status:
+        """What the page shows now."""
+        return adapt.status(self.config, self._process(), self.decider, self.worker, time.time())
+
+    def reading(self) -> Reading:
+        """What /metrics shows now."""
+        return adapt.reading(self._process(), self.decider, self.worker)
+
+    def submit(self, command: Command) -> None:
+        """Hand a command to the ledger. Raises Unavailable while it cannot be reached."""
+        if self._ledger is None:
+            raise Unavailable(f"ledger: {_CONNECTING}")
+        self._ledger.submit(command)
+
+    def problems(self) -> dict[str, str | None]:
+        """Part -> what is wrong with it now, None when nothing is."""
+        found = self._known_problems()
+        if self._ledger is None:
+            found["ledger"] = found.get("ledger") or _CONNECTING
+        if self._source is None and self.role != "decider":
+            found["source"] = found.get("source") or _CONNECTING
+        if self.decider is None and self.role != "worker":
+            found["decider"] = found.get("decider") or "starting"
+        return found
+
+    def _known_problems(self) -> dict[str, str | None]:
+        """Without what is only not there yet."""
+        found = dict(self._trouble)
+        found["source"] = found.get("source") or getattr(self._source, "trouble", None)
+        if self.worker is not None and not self.worker.ledger_up:
+            found["ledger"] = found.get("ledger") or "the last flush failed; trying again"
+        return found
+
+    def _process(self) -> adapt.Process:
+        state = (
+            "absent" if self.role == "worker" else "starting" if self.decider is None else "active" if self.decider.active else "standby"
+        )
+        return replace(
+            self._identity,
+            decider=state,
+            blind=tuple(f"{part}: {text}" for part, text in self._known_problems().items() if text),
+            queued=getattr(self._source, "waiting", None),
+            lag=getattr(self._source, "lag", None),
+        )
+
+    def _web(self, score: Scorer | None, open_writes: bool) -> FastAPI:
+        return create_app(
+            AppState(
+                status=self.snapshot,
+                read=self.reading,
+                alive=lambda: {name: thread.is_alive() for name, thread in self._threads.items()},
+                ready=self.problems,
+                submit=self.submit,
+                queries=lambda: self._store,
+                ingest=lambda: self._source if isinstance(self._source, Ingest) else None,
+                source=self.config.source.kind if self.role != "decider" else "the workers",
+                score=score,
+                token=bearer_token(self.config.http),
+                open_writes=open_writes,
+                max_body_bytes=self.config.source.max_body_bytes if isinstance(self.config.source, HttpSource) else 0,
+            )
+        )
+
+    def _note(self, part: str) -> Callable[[str | None], None]:
+        def note(trouble: str | None) -> None:
+            if trouble and not self._trouble.get(part):
+                _log.warning("cannot connect, trying again", extra=fields(part=part, error=trouble))
+            self._trouble[part] = trouble
+
+        return note
+
+    def _guard(self, name: str, part: Callable[[], None]) -> None:
+        """Run a thread's work; an error is logged once and ends the process."""
+        try:
+            part()
+        except Exception as error:
+            self.status = MISCONFIGURED if isinstance(error, ConfigError) else FAILED
+            _log.critical("thread ended, so the process ends", extra=fields(thread=name, error=describe(error)))
+            self.ended.set()
+
+    def _work(self) -> None:
+        """The pipeline's thread."""
+        if self._scoring is None:
+            raise ConfigError("models: a worker needs bundles to score with")
+        stop, instance = self._stops["pipeline"], self._identity.instance
+        ledger = connect.patiently(lambda: connect.ledger(self.config, instance), stop, self._note("ledger"))
+        if ledger is None:
+            return
+        self._ledger = ledger
+        source = connect.patiently(lambda: connect.source(self.config, instance, ledger), stop, self._note("source"))
+        if source is None:
+            return
+        pipeline = Pipeline(source, ledger, self._scoring, windows=self.config.windows, worker=instance, observe=self._observe)
+        self._source = source
+        _log.info("pipeline started", extra=fields(source=self.config.source.kind, ledger=self.config.ledger.kind, instance=instance))
+        try:
+            pipeline.run(stop)
+        except Exception as error:
+            if isinstance(source, Ingest):
+                source.fail(error)
+            raise
+        source.close()
+        _log.info("pipeline stopped", extra=fields(prompts=sum(self.worker.prompts.values()) if self.worker else 0))
+
+    def _observe(self, snapshot: PipelineSnapshot) -> None:
+        self.worker = snapshot
+
+    def _decide(self) -> None:
+        """The decider's thread."""
+        from sqlalchemy.exc import OperationalError
+
+        stop, instance = self._stops["decider"], self._identity.instance
+        if self.role == "decider":
+            self._ledger = connect.patiently(lambda: connect.ledger(self.config, instance), stop, self._note("ledger"))
+        store = connect.patiently(lambda: connect.store(self.config), stop, self._note("history"))
+        journal: Journal | None = connect.patiently(lambda: connect.journal(self.config, instance), stop, self._note("ledger"))
+        if journal is None or store is None:
+            return
+        self._store = store
+        decider = Decider(self._watched, self.config)
+        self._loop = DeciderLoop(journal, decider, store, time.time, self._publish, retry=(Unavailable, OperationalError))
+        if not stop.is_set():
+            self._loop.run()
+        _log.info("decider stopped")
+
+    def _publish(self, snapshot: DeciderSnapshot) -> None:
+        before = {incident.id for incident in self.decider.incidents} if self.decider else set()
+        self.decider = snapshot
+        if not snapshot.active:
+            return
+        for incident in snapshot.incidents:
+            if incident.id not in before:
+                _log.warning("incident open", extra=fields(id=incident.id, severity=incident.severity, what=incident.explanation))
+        for incident in snapshot.recent:
+            if incident.id in before:
+                _log.info("incident closed", extra=fields(id=incident.id, by=incident.closed_by, verdict=incident.verdict))
