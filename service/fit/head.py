@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from detectors.scores import Head, Standard
 from service.fit.progress import Advance
@@ -12,7 +13,7 @@ from service.fit.progress import Advance
 FOLDS = 5
 _INVERSE_PENALTY = 30.0
 _ITERATIONS = 300
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-5
 _FEWEST_TOPICS, _MOST_TOPICS = 2, 300
 
 Vectors = NDArray[np.float32]
@@ -38,7 +39,6 @@ def topic_count(n: int) -> int:
 def fit_topics(vectors: Vectors, seed: int) -> Topics:
     """k-means on unit vectors. One thread: the order of additions must not depend on timing."""
     from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):
         fitted = KMeans(topic_count(len(vectors)), n_init=1, random_state=seed).fit(vectors)
@@ -58,7 +58,7 @@ def fit_head(vectors: Vectors, classes: NDArray[np.int64], share: float, seed: i
         seed: of the folds.
         advance: told after each of the FOLDS + 1 fits.
 
-    Cost: about 10 s at 12,000 rows and 110 classes on two cores.
+    Cost: about 20 s at 12,000 rows and 110 classes.
     """
     fold = np.random.default_rng(seed).permutation(len(vectors)) % FOLDS
     largest = np.empty(len(vectors), np.float32)
@@ -76,7 +76,8 @@ def _logistic(vectors: Vectors, classes: NDArray[np.int64]) -> tuple[Vectors, Ve
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    with warnings.catch_warnings():
+    # One thread: a solver's many small products wait for each other's threads, forty times slower on a busy machine.
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
         # The largest logit is settled long before the last digits of the weights.
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = LogisticRegression(C=_INVERSE_PENALTY, max_iter=_ITERATIONS, tol=_TOLERANCE).fit(vectors, classes)
