@@ -76,8 +76,9 @@ class Journal(Protocol):
     def read(self, after: int, limit: int, timeout: float) -> Sequence[Entry]:
         """Entries with position >= ``after`` in order, at most ``limit``, waiting up to ``timeout`` seconds for the first.
 
-        Repeats of a key or a command id are already left out, so ``after`` for the next call is the position of the last entry
-        plus one; positions have gaps. Raises Fenced when this is not the active decider (any more).
+        ``after`` for the next call is the position of the last entry plus one; positions have gaps. Where the ledger could not know
+        repeats when they were appended (Kafka), deltas carry their key and the reader leaves repeats out; the deltas of one key and
+        append are neighbours. Commands may come twice, with the same id. Raises Fenced when this is not the active decider (any more).
         """
         ...
 

@@ -15,11 +15,8 @@ import sqlalchemy as sa
 from service.errors import Rewound
 from service.ledger import wire
 from service.ledger.contract import KEY_RETENTION
-from service.ledger.tables import CHECKPOINTS, KEYS, LOG, POSITIONS, SNAPSHOT, open_engine, translated
+from service.ledger.tables import CHECKPOINTS, KEYS, LOG, POSITIONS, Database
 from service.records import Command, Deltas, Partition, Report, Span
-
-ROW_ENTRIES = 4096
-"""Most entries packed into one log row. Position of an entry: ``seq * ROW_ENTRIES + index in the row``."""
 
 _PRUNE_EVERY = 600.0
 
@@ -27,20 +24,20 @@ _PRUNE_EVERY = 600.0
 class SqlLedger:
     """The worker's side; see :class:`service.ledger.contract.Ledger`. An append of 100 deltas takes about 5 ms on SQLite."""
 
-    def __init__(self, engine: sa.Engine, clock: Callable[[], float] = time.time) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
         self._clock = clock
         self._pruned = -float("inf")
 
     @classmethod
     def open(cls, url: str, *, durable: bool = True) -> "SqlLedger":
-        """Connect and make the tables; raises as :func:`service.ledger.tables.open_engine`."""
-        return cls(open_engine(url, durable=durable))
+        """A ledger of its own; raises as :class:`service.ledger.tables.Database`. Connects at the first use."""
+        return cls(Database(url, durable=durable))
 
     def append(self, parts: Sequence[Deltas], report: Report, lease: Any = None) -> frozenset[str]:
         """See the contract. ``lease`` is not needed: the positions fence by themselves."""
         now = self._clock()
-        with translated(self._engine), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             _serialise(connection)
             self._prune(connection, now)
             repeats = _claim(connection, [part.key for part in parts if part.key is not None], now)
@@ -53,13 +50,13 @@ class SqlLedger:
 
     def positions(self) -> Mapping[Partition, int]:
         """See the contract."""
-        with translated(self._engine), self._engine.connect().execution_options(**SNAPSHOT) as connection:
+        with self._database.snapshot() as connection:
             return {row.partition: row.position for row in connection.execute(sa.select(POSITIONS))}
 
     def submit(self, command: Command) -> None:
         """See the contract."""
         now = self._clock()
-        with translated(self._engine), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             _serialise(connection)
             if not _claim(connection, [f"command/{command.id}"], now):
                 _write(connection, [wire.encode(command)], now)
@@ -67,13 +64,13 @@ class SqlLedger:
     def watermark(self) -> float:
         """See the contract. One primary-key look-up; the last known value is not kept when the database is away."""
         query = sa.select(CHECKPOINTS.c.watermark).where(CHECKPOINTS.c.version == wire.VERSION)
-        with translated(self._engine), self._engine.connect().execution_options(**SNAPSHOT) as connection:
+        with self._database.snapshot() as connection:
             watermark = connection.scalar(query)
         return -float("inf") if watermark is None else float(watermark)
 
     def close(self) -> None:
         """Close all pooled connections."""
-        self._engine.dispose()
+        self._database.close()
 
     def _prune(self, connection: sa.Connection, now: float) -> None:
         """Forget keys after 24 h, and log rows below the checkpoint after 24 h."""
@@ -82,7 +79,7 @@ class SqlLedger:
         self._pruned = now
         connection.execute(sa.delete(KEYS).where(KEYS.c.created < now - KEY_RETENTION))
         below = sa.select(sa.func.coalesce(sa.func.min(CHECKPOINTS.c.position), 0)).scalar_subquery()
-        connection.execute(sa.delete(LOG).where(LOG.c.seq < below // ROW_ENTRIES, LOG.c.created < now - KEY_RETENTION))
+        connection.execute(sa.delete(LOG).where(LOG.c.seq < below // wire.BLOCK_ENTRIES, LOG.c.created < now - KEY_RETENTION))
 
 
 def without_repeats(parts: Sequence[Deltas], repeats: frozenset[str]) -> list[Deltas]:
@@ -98,9 +95,8 @@ def without_repeats(parts: Sequence[Deltas], repeats: frozenset[str]) -> list[De
 
 
 def _write(connection: sa.Connection, bodies: Sequence[bytes], now: float) -> None:
-    """Rows of at most ROW_ENTRIES packed entries each."""
-    for start in range(0, len(bodies), ROW_ENTRIES):
-        connection.execute(sa.insert(LOG).values(created=now, body=wire.pack(bodies[start : start + ROW_ENTRIES])))
+    for block in wire.blocks(bodies):
+        connection.execute(sa.insert(LOG).values(created=now, body=block))
 
 
 def _serialise(connection: sa.Connection) -> None:

@@ -18,8 +18,7 @@ import sqlalchemy as sa
 from service.errors import Fenced
 from service.ledger import wire
 from service.ledger.contract import Unavailable, UnknownVersion
-from service.ledger.sql import ROW_ENTRIES
-from service.ledger.tables import CHECKPOINTS, DECIDER, LOG, SNAPSHOT, open_engine, translated, wait_for
+from service.ledger.tables import CHECKPOINTS, DECIDER, LOG, Database, wait_for
 from service.records import Checkpoint, Entry
 
 _log = logging.getLogger(__name__)
@@ -31,33 +30,34 @@ _POLL = 0.1
 class SqlJournal:
     """See :class:`service.ledger.contract.Journal`. Waiting looks at the log every 0.1 s: one query, about 0.2 ms on SQLite."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._lock: IO[bytes] | sa.Connection | None = None
         self._epoch = 0
 
     @classmethod
     def open(cls, url: str, *, durable: bool = True) -> "SqlJournal":
-        """Connect and make the tables; raises as :func:`service.ledger.tables.open_engine`."""
-        return cls(open_engine(url, durable=durable))
+        """A journal of its own; raises as :class:`service.ledger.tables.Database`. Connects at the first use."""
+        return cls(Database(url, durable=durable))
 
     def acquire(self, timeout: float) -> bool:
         """See the contract. A database that is away leaves us standby, logged."""
-        if self._lock is None and not wait_for(self._try_lock, timeout, _POLL):
-            return False
         try:
-            with translated(self._engine), self._engine.begin() as connection:
+            if self._lock is None and not wait_for(self._try_lock, timeout, _POLL):
+                return False
+            with self._database.transaction() as connection:
                 connection.execute(sa.update(DECIDER).values(epoch=DECIDER.c.epoch + 1))
                 self._epoch = connection.scalar(sa.select(DECIDER.c.epoch)) or 0
         except Unavailable as error:
             _log.warning("ledger unavailable, decider stays standby: %s", error)
             self._release()
+            time.sleep(timeout)
             return False
         return True
 
     def restore(self) -> Checkpoint | None:
         """See the contract."""
-        with translated(self._engine), self._engine.connect().execution_options(**SNAPSHOT) as connection:
+        with self._database.snapshot() as connection:
             rows = {row.version: row for row in connection.execute(sa.select(CHECKPOINTS))}
         if not rows:
             return None
@@ -82,7 +82,7 @@ class SqlJournal:
         """See the contract."""
         watermark = None if checkpoint.watermark == -float("inf") else checkpoint.watermark
         values = {"position": checkpoint.position, "watermark": watermark, "state": checkpoint.state}
-        with translated(self._engine), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             # A row lock on the epoch until commit: a new decider's acquire waits for us or is seen here.
             held = connection.execute(sa.update(DECIDER).where(DECIDER.c.epoch == self._epoch).values(epoch=self._epoch)).rowcount
             if self._lock is None or held != 1:
@@ -93,30 +93,28 @@ class SqlJournal:
     def close(self) -> None:
         """See the contract."""
         self._release()
-        self._engine.dispose()
+        self._database.close()
 
     def _entries(self, after: int, limit: int) -> list[Entry]:
-        query = sa.select(LOG.c.seq, LOG.c.body).where(LOG.c.seq >= after // ROW_ENTRIES).order_by(LOG.c.seq).limit(max(1, min(limit, 500)))
+        first = after // wire.BLOCK_ENTRIES
+        query = sa.select(LOG.c.seq, LOG.c.body).where(LOG.c.seq >= first).order_by(LOG.c.seq).limit(max(2, min(limit, 200)))
         entries: list[Entry] = []
         for seq, block in self._rows(query):
-            for index, body in enumerate(wire.unpack(block)):
-                position = seq * ROW_ENTRIES + index
-                if position >= after and len(entries) < limit:
-                    entries.append(Entry(position, wire.decode(body)))
+            entries.extend(wire.entries(seq, block, after))
             if len(entries) >= limit:
                 break
-        return entries
+        return entries[:limit]
 
     def _rows(self, query: sa.Select[int, bytes]) -> Sequence[sa.Row[int, bytes]]:
         if self._lock is None:
             raise Fenced("this decider is standby")
         if not isinstance(self._lock, sa.Connection):
-            with translated(self._engine), self._engine.connect().execution_options(**SNAPSHOT) as connection:
+            with self._database.snapshot() as connection:
                 self._check(connection)
                 return connection.execute(query).all()
         try:
             # On the connection that holds the lock: if it answers, the lock is ours.
-            with translated(self._engine):
+            with self._database.translated():
                 return self._lock.execute(query).all()
         except Unavailable as error:
             self._release()
@@ -128,12 +126,12 @@ class SqlJournal:
             raise Fenced("another decider has taken over")
 
     def _try_lock(self) -> bool:
-        self._lock = self._lock_session() if self._engine.dialect.name == "postgresql" else self._lock_file()
+        self._lock = self._lock_session() if self._database.postgresql else self._lock_file()
         return self._lock is not None
 
     def _lock_file(self) -> IO[bytes] | None:
         # Held open until released: the lock belongs to the open file.
-        file = open(f"{self._engine.url.database}.decider.lock", "ab")  # noqa: SIM115
+        file = open(f"{self._database.engine.url.database}.decider.lock", "ab")  # noqa: SIM115
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -142,15 +140,13 @@ class SqlJournal:
         return file
 
     def _lock_session(self) -> sa.Connection | None:
-        try:
-            with translated(self._engine):
-                connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                if connection.scalar(sa.text(f"SELECT pg_try_advisory_lock({_LOCK})")):
-                    return connection
-                connection.close()
-        except Unavailable as error:
-            _log.warning("ledger unavailable, decider stays standby: %s", error)
-            time.sleep(_POLL)
+        with self._database.snapshot():
+            pass  # the lock is named after a table, which has to be there
+        with self._database.translated():
+            connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            if connection.scalar(sa.text(f"SELECT pg_try_advisory_lock({_LOCK})")):
+                return connection
+            connection.close()
         return None
 
     def _release(self) -> None:

@@ -58,58 +58,77 @@ DECIDER = sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False),
 )
 
-SNAPSHOT = {"tiltmeter_read": True}
-"""Execution option of a connection that only reads: on SQLite it neither takes nor waits for the write lock."""
-
 _MAY_PASS = re.compile(r"database is locked|database table is locked|busy", re.IGNORECASE)
 
 
-def open_engine(url: str, *, durable: bool = True) -> sa.Engine:
-    """An engine for the ledger's database, its tables made where they are missing.
+class Database:
+    """The ledger's database. It is connected to, and its tables are made, at the first use.
 
     Args:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database; its password is never shown.
         durable: False leaves SQLite's writes to the operating system, for a private file that dies with the process (replay).
 
     Raises:
-        ConfigError: a URL that cannot work, or a database of another schema version.
-        Unavailable: the database does not answer.
-        Unusable: disk full, file unreadable or not a database.
+        ConfigError: a URL that cannot work.
     """
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise ConfigError("ledger.url: not a database URL; expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE") from None
-    backend = parsed.get_backend_name()
-    if backend == "sqlite":
-        engine = _sqlite(parsed, durable)
-    elif backend == "postgresql":
-        engine = _postgresql(parsed)
-    else:
-        raise ConfigError(f"ledger.url: {backend} is not supported; expected sqlite or postgresql")
-    with translated(engine):
-        _create(engine)
-    return engine
 
+    def __init__(self, url: str, *, durable: bool = True) -> None:
+        try:
+            parsed = sa.make_url(url)
+        except sa.exc.ArgumentError:
+            raise ConfigError("ledger.url: not a database URL; expected sqlite:///FILE or postgresql://USER@HOST/DATABASE") from None
+        backend = parsed.get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise ConfigError(f"ledger.url: {backend} is not supported; expected sqlite or postgresql")
+        self.postgresql = backend == "postgresql"
+        self.engine = _postgresql(parsed) if self.postgresql else _sqlite(parsed, durable)
+        self._made = False
 
-@contextmanager
-def translated(engine: sa.Engine) -> Iterator[None]:
-    """Turn the driver's operational errors into Unavailable or Unusable; anything else is a bug and passes.
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """One transaction, committed at the end. Raises as :meth:`translated`, and ConfigError for tables of another version."""
+        with self.translated():
+            self._make()
+            with self.engine.begin() as connection:
+                yield connection
 
-    Only the driver's own first line is kept: the statement's parameters stay out of logs.
-    """
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError | sa.exc.DataError | sa.exc.NotSupportedError):
-            raise
-        line = (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
-        if engine.dialect.name == "postgresql":
-            raise Unavailable(f"ledger {engine.url.render_as_string(hide_password=True)}: {line}") from None
-        if _MAY_PASS.search(line):
-            raise Unavailable(f"ledger {engine.url.database}: {line}") from None
-        advice = "put this right (free space, permissions) and start again: what was acknowledged is kept"
-        raise Unusable(f"ledger {engine.url.database}: {line}; {advice}") from None
+    @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """A connection for reading: on SQLite it neither takes nor waits for the write lock."""
+        with self.translated():
+            self._make()
+            with self.engine.connect().execution_options(tiltmeter_read=True) as connection:
+                yield connection
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn the driver's operational errors into Unavailable or Unusable; anything else is a bug and passes.
+
+        Only the driver's own first line is kept: the statement's parameters stay out of logs.
+        """
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError | sa.exc.DataError | sa.exc.NotSupportedError):
+                raise
+            line = (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
+            url = self.engine.url
+            if self.postgresql:
+                raise Unavailable(f"ledger {url.render_as_string(hide_password=True)}: {line}") from None
+            if _MAY_PASS.search(line):
+                raise Unavailable(f"ledger {url.database}: {line}") from None
+            advice = "put this right (free space, permissions) and start again: what was acknowledged is kept"
+            raise Unusable(f"ledger {url.database}: {line}; {advice}") from None
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+    def _make(self) -> None:
+        if not self._made:
+            with self.engine.begin() as connection:
+                _create(connection)
+            self._made = True
 
 
 def _sqlite(url: URL, durable: bool) -> sa.Engine:
@@ -142,17 +161,16 @@ def _postgresql(url: URL) -> sa.Engine:
     return sa.create_engine(url, pool_pre_ping=True, connect_args=alive)
 
 
-def _create(engine: sa.Engine) -> None:
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            # Two processes may start at once; CREATE TABLE IF NOT EXISTS alone races.
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7461726469)"))
-        _META.create_all(connection)
-        schema = connection.scalar(sa.select(DECIDER.c.schema))
-        if schema is None:
-            connection.execute(sa.insert(DECIDER).values(id=1, schema=SCHEMA, epoch=0))
-        elif schema != SCHEMA:
-            raise ConfigError(f"ledger.url: the database has schema {schema}, this build needs {SCHEMA}")
+def _create(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # Two processes may start at once; CREATE TABLE IF NOT EXISTS alone races.
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(7461726469)"))
+    _META.create_all(connection)
+    schema = connection.scalar(sa.select(DECIDER.c.schema))
+    if schema is None:
+        connection.execute(sa.insert(DECIDER).values(id=1, schema=SCHEMA, epoch=0))
+    elif schema != SCHEMA:
+        raise ConfigError(f"ledger.url: the database has schema {schema}, this build needs {SCHEMA}")
 
 
 def wait_for(condition: Callable[[], bool], timeout: float, pause: float) -> bool:

@@ -1,59 +1,92 @@
 """How entries of the log are written: compact JSON, a kind and a version in every record, nothing pickled.
 
-A delta of one (bundle, model, slice, window) is about 150 bytes, most of which compresses away beside its neighbours: the
-histogram and the topic counts hold few non-zero entries and are written as index, count pairs.
+A delta of one (bundle, model, slice, window) is about 200 bytes: the histogram and the topic counts hold few non-zero entries and are
+written as index, count pairs. One append is one block, compressed as a whole, because most of a delta is the same as its neighbours';
+and because a block is one database row or Kafka record, the entries of an append stay together whoever else appends.
 """
 
 import json
 import math
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import zstandard
 from numpy.typing import NDArray
 
 from detectors.sketch import BINS, Sketch
 from service.ledger.contract import UnknownVersion
-from service.records import Command, DeltaKey, Progress, Report, Span
+from service.records import Command, DeltaKey, Entry, Progress, Report, Span
 
 VERSION = 1
 READABLE = frozenset({VERSION})
 """Versions this build reads: its own and the one before (there is none before the first)."""
 
+BLOCK_ENTRIES = 4096
+"""Most entries in one block; an entry's position is ``number of its block * BLOCK_ENTRIES + index in it``."""
+BLOCK_BYTES = 2_000_000
+"""Most bytes in one block before compression, which leaves well under the 512 KB that a Kafka record should not pass."""
+
+_BLOCK = b"\x01"
+
 Body = tuple[DeltaKey, Sketch] | Report | Command
 
 
-def encode(body: Body) -> bytes:
-    """One entry as UTF-8 JSON."""
+def encode(body: Body, key: str | None = None) -> bytes:
+    """One entry as UTF-8 JSON on one line; ``key`` goes with it for ledgers whose reader leaves repeats out."""
     match body:
         case Report():
             record = _report(body)
         case Command():
             record = {"kind": "command", "v": VERSION, "id": body.id, "name": body.kind, "actor": body.actor, "time": body.time}
             record["arguments"] = dict(body.arguments)
-        case (key, sketch):
-            record = _delta(key, sketch)
+        case (delta, sketch):
+            record = _delta(delta, sketch)
+    if key is not None:
+        record["key"] = key
     return json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
 
 
-def decode(data: bytes | str) -> Body:
-    """Inverse of :func:`encode`. Raises UnknownVersion for a kind or version that this build does not read."""
+def decode(data: bytes | str) -> tuple[Body, str | None]:
+    """Inverse of :func:`encode`: the body and its key. Raises UnknownVersion for a kind or version that this build does not read."""
     record = json.loads(data)
     kind, version = record.get("kind"), record.get("v")
     if kind not in _DECODERS or version not in READABLE:
         raise UnknownVersion(f"record of kind {kind!r}, version {version!r}; this build reads {sorted(READABLE)}: upgrade the decider")
-    return _DECODERS[kind](record)
+    return _DECODERS[kind](record), record.get("key")
 
 
 def pack(bodies: Iterable[bytes]) -> bytes:
-    """Encoded entries as one compressed block of lines (zlib level 1: some 0.3 ms for 100 deltas, about a sixth of their size)."""
-    return zlib.compress(b"\n".join(bodies), 1)
+    """Encoded entries as one block: a format byte, then their lines compressed by zstd."""
+    return _BLOCK + zstandard.ZstdCompressor(level=3).compress(b"\n".join(bodies))
+
+
+def blocks(bodies: Sequence[bytes]) -> list[bytes]:
+    """Entries packed into as few blocks as hold at most BLOCK_ENTRIES and BLOCK_BYTES before compression each."""
+    packed: list[bytes] = []
+    some: list[bytes] = []
+    size = 0
+    for body in bodies:
+        if some and (len(some) == BLOCK_ENTRIES or size + len(body) > BLOCK_BYTES):
+            packed.append(pack(some))
+            some, size = [], 0
+        some.append(body)
+        size += len(body)
+    return [*packed, pack(some)] if some else packed
 
 
 def unpack(block: bytes) -> list[bytes]:
-    """Inverse of :func:`pack`."""
-    return zlib.decompress(block).split(b"\n")
+    """Inverse of :func:`pack`. Raises UnknownVersion for another format byte."""
+    if block[:1] != _BLOCK:
+        raise UnknownVersion(f"block of format {block[:1].hex() or 'nothing'}; this build reads {_BLOCK.hex()}: upgrade the decider")
+    return zstandard.ZstdDecompressor().decompress(block[1:]).split(b"\n")
+
+
+def entries(number: int, block: bytes, after: int) -> list[Entry]:
+    """Entries of a block with positions from ``after`` on; ``number`` is the block's place in the log."""
+    first = number * BLOCK_ENTRIES
+    lines = unpack(block)
+    return [Entry(first + i, *decode(lines[i])) for i in range(max(0, after - first), len(lines))]
 
 
 def _sparse(counts: NDArray[np.int64]) -> list[int]:

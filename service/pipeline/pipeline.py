@@ -15,11 +15,11 @@ from typing import Protocol
 from service import config
 from service.errors import ConfigError, Rewound
 from service.ledger.contract import Ledger, Unavailable
+from service.ledger.watchdog import Watchdog
 from service.metrics import Timing
 from service.pipeline.pending import Pending
 from service.pipeline.scoring import Scoring
 from service.pipeline.snapshot import PipelineSnapshot
-from service.pipeline.watchdog import Watchdog
 from service.records import Batch, Partition, Prompt, Scores
 
 _log = logging.getLogger(__name__)

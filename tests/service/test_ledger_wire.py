@@ -30,8 +30,8 @@ def same(a: Sketch, b: Sketch) -> bool:
 
 @given(st.builds(DeltaKey, st.text(), st.text(), st.text(), st.integers(-(2**40), 2**40)), sketches())
 def test_delta_survives(key, sketch):
-    read_key, read = wire.decode(wire.encode((key, sketch)))
-    assert read_key == key
+    (read_key, read), idempotency = wire.decode(wire.encode((key, sketch), "post-1"))
+    assert (read_key, idempotency) == (key, "post-1")
     assert same(read, sketch)
     assert read.topics.dtype == np.int64
 
@@ -51,12 +51,12 @@ TIMES = st.floats(allow_nan=False, allow_infinity=False) | st.just(-math.inf)
     )
 )
 def test_report_survives(report):
-    assert wire.decode(wire.encode(report)) == report
+    assert wire.decode(wire.encode(report)) == (report, None)
 
 
 def test_command_survives():
     command = Command("c1", "baseline.learn", "ada", 12.5, {"model": "m", "blocks": {"strange": [[1, 2, 3]]}})
-    assert wire.decode(wire.encode(command)) == command
+    assert wire.decode(wire.encode(command)) == (command, None)
 
 
 @pytest.mark.parametrize("change", [{"v": 2}, {"v": None}, {"kind": "deltas"}])
@@ -64,3 +64,20 @@ def test_unknown_version_is_named_and_never_skipped(change):
     record = json.loads(wire.encode(Command("c1", "incident.ack", "ada", 1.0, {}))) | change
     with pytest.raises(UnknownVersion, match="this build reads"):
         wire.decode(json.dumps(record))
+
+
+@given(st.lists(st.binary(min_size=1).map(lambda b: b.replace(b"\n", b"-")), max_size=30))
+def test_blocks_hold_everything_in_order(bodies):
+    assert [body for block in wire.blocks(bodies) for body in wire.unpack(block)] == bodies
+
+
+def test_blocks_stay_small():
+    bodies = [bytes([32 + i % 200]) * 500 for i in range(3 * wire.BLOCK_ENTRIES)]
+    unpacked = [wire.unpack(block) for block in wire.blocks(bodies)]
+    assert [body for some in unpacked for body in some] == bodies
+    assert all(len(some) <= wire.BLOCK_ENTRIES and sum(map(len, some)) <= wire.BLOCK_BYTES for some in unpacked)
+
+
+def test_a_block_of_another_format_is_named():
+    with pytest.raises(UnknownVersion, match="format 02"):
+        wire.unpack(b"\x02abc")
