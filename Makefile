@@ -1,6 +1,7 @@
 # Needs Python 3.11 or later and nothing else; everything is installed under .venv and .parts.
 PYTHON ?= python3
 DATA ?= $(wildcard ../shared/data)
+BASE ?=
 EXIT ?=
 KAFKA ?=
 K ?=
@@ -10,6 +11,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv --quiet --no-progress
 INSTALL := $(UV) pip install --python $(BIN)/python --require-hashes
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+COMPILE_IMAGE := $(subst --universal,--python-platform x86_64-manylinux_2_28,$(COMPILE))
 HELM_PACKAGE := helm.sh/helm/v3/cmd/helm@v3.19.2
 
 .DEFAULT_GOAL := help
@@ -47,9 +49,10 @@ bench: $(VENV)/.stamp-dev ## Run the long simulations and speed measurements (te
 dashboards: $(VENV)/.stamp-dev ## Write dashboards/json again from the code
 	$(BIN)/python -m dashboards.build
 
-image: ## Build the container images (needs docker; BASE is an image by digest)
-	docker build --target cpu --tag tiltmeter:cpu $(if $(BASE),--build-arg BASE=$(BASE)) .
-	docker build --target gpu --tag tiltmeter:gpu $(if $(BASE),--build-arg BASE=$(BASE)) .
+image: ## Build the container images (needs docker; BASE=IMAGE@sha256:... is a Python 3.11 image)
+	@case "$(BASE)" in *@sha256:*) ;; *) echo "say which image to build on, by digest: make image BASE=python:3.11-slim-bookworm@sha256:..."; exit 2;; esac
+	docker build --target cpu --tag tiltmeter:0.1.0-cpu --build-arg BASE=$(BASE) .
+	docker build --target gpu --tag tiltmeter:0.1.0-gpu --build-arg BASE=$(BASE) .
 
 parts: ## Fetch what tests need and can be had without root: Kafka's jars (Maven), helm (Go)
 	@if command -v mvn >/dev/null && command -v java >/dev/null; then $(MAKE) --no-print-directory .parts/kafka/.stamp; fi
@@ -67,7 +70,8 @@ lock: $(VENV)/.stamp-tools ## Resolve all requirements again: versions and hashe
 	$(COMPILE) pyproject.toml -o requirements/base.txt
 	$(COMPILE) pyproject.toml --extra parquet --extra postgres -c requirements/base.txt -o requirements/setup.txt
 	$(COMPILE) pyproject.toml --extra parquet --extra postgres --extra dev -c requirements/base.txt -c requirements/tools.txt -c requirements/setup.txt -o requirements/dev.txt
-	$(COMPILE) pyproject.toml --extra gpu -c requirements/base.txt -o requirements/gpu.txt
+	$(COMPILE) pyproject.toml --extra parquet --extra postgres --extra gpu -c requirements/setup.txt -o requirements/gpu.txt
+	$(COMPILE_IMAGE) pyproject.toml requirements/cpu.in --extra parquet --extra postgres --override requirements/cpu-overrides.in -c requirements/setup.txt -o requirements/cpu.txt
 	$(COMPILE) pyproject.toml --extra export -c requirements/setup.txt -o requirements/export.txt
 	$(COMPILE) pyproject.toml --extra report -c requirements/setup.txt -o requirements/report.txt
 
