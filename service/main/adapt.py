@@ -130,7 +130,7 @@ def _stream(stream: StreamView) -> StreamCard:
     )
     if latest is None:
         return card
-    return replace(card, share=latest.value, low=latest.effect_low, high=latest.effect_high, explanation=latest.explanation)
+    return replace(card, share=stream.share, low=stream.low, high=stream.high, explanation=latest.explanation)
 
 
 def _notes(model: ModelView, config: Config, watermark: float) -> Iterator[str]:
@@ -140,7 +140,8 @@ def _notes(model: ModelView, config: Config, watermark: float) -> Iterator[str]:
         needed = config.detection.first_contact
         seen = baseline.contact.n if baseline.contact else 0
         hours = max(watermark - baseline.since, 0.0) / 3600 if baseline.since is not None and math.isfinite(watermark) else 0.0
-        yield f"First contact, nothing pages yet: {hours:.1f} of {needed.duration / 3600:.0f} h and {seen:,} of {needed.prompts:,} prompts seen"
+        spent = f"{hours:.1f} of {needed.duration / 3600:.0f} h"
+        yield f"First contact, nothing pages yet: {spent} and {seen:,} of {needed.prompts:,} prompts seen"
     if baseline.candidate is not None:
         yield f"A baseline learned from {baseline.candidate.source} waits: tiltmeter baseline accept {model.model_name}"
     elif baseline.asks:

@@ -19,6 +19,7 @@ def show(
 
         tiltmeter bundle show bundle
     """
-    from service.main.bundle_view import show_bundle
+    from service.bundle import Bundle
 
-    show_bundle(directory, as_json)
+    bundle = Bundle.load(directory)
+    typer.echo(bundle.manifest.model_dump_json(by_alias=True, indent=1) if as_json else bundle.describe())

@@ -200,7 +200,7 @@ class Service:
         if ledger is None:
             return
         self._ledger = ledger
-        source = connect.patiently(lambda: connect.source(self.config, instance, ledger), stop, self._note("source"))
+        source = connect.patiently(lambda: self._open_source(ledger), stop, self._note("source"))
         if source is None:
             return
         pipeline = Pipeline(source, ledger, self._scoring, windows=self.config.windows, worker=instance, observe=self._observe)
@@ -215,6 +215,14 @@ class Service:
         source.close()
         _log.info("pipeline stopped", extra=fields(prompts=sum(self.worker.prompts.values()) if self.worker else 0))
 
+    def _open_source(self, ledger: Ledger) -> Source:
+        """Where prompts come from; the demonstration has its own."""
+        return connect.source(self.config, self._identity.instance, ledger)
+
+    def _open_store(self) -> "Store":
+        """Where the history goes; the demonstration listens to it."""
+        return connect.store(self.config)
+
     def _observe(self, snapshot: PipelineSnapshot) -> None:
         self.worker = snapshot
 
@@ -225,7 +233,7 @@ class Service:
         stop, instance = self._stops["decider"], self._identity.instance
         if self.role == "decider":
             self._ledger = connect.patiently(lambda: connect.ledger(self.config, instance), stop, self._note("ledger"))
-        store = connect.patiently(lambda: connect.store(self.config), stop, self._note("history"))
+        store = connect.patiently(self._open_store, stop, self._note("history"))
         journal: Journal | None = connect.patiently(lambda: connect.journal(self.config, instance), stop, self._note("ledger"))
         if journal is None or store is None:
             return

@@ -1,0 +1,88 @@
+"""``tiltmeter check-config``: what would happen, before it does."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from service.config import Config, bearer_token, effective, load
+from service.decider.learning import STREAMS
+from service.errors import TiltmeterError
+from service.main.models import Models
+
+OK, BAD = "[green]ok[/green]", "[red]no[/red]"
+
+
+def check(path: Path, connect: bool) -> bool:
+    """Print the configuration in force, bundles, budgets and (with ``connect``) every connection; whether all is well.
+
+    Raises ConfigError for the first mistake in the file or a bundle.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    config = load(path)
+    console.print(effective(config), markup=False)
+    models = Models.load(config)
+    for name, bundle in models.bundles.items():
+        console.print(f"{OK}  bundle of {name}: {bundle.digest[:12]}, {bundle.manifest.counts.reference:,} reference rows")
+    console.print(_budgets(config))
+    for line in _remarks(config):
+        console.print(f"[yellow]note[/yellow]  {line}")
+    return _connect(config, console) if connect else True
+
+
+def _budgets(config: Config) -> Table:
+    """Who got what of both budgets (DESIGN 1: split by weight, thresholds computed)."""
+    from math import log10
+
+    total = sum(model.weight for model in config.models.values())
+    table = Table("model", "stream", "owner", "share", "one false ticket per", "threshold", "one false page per", "threshold", box=None)
+    for name, model in config.models.items():
+        weight = model.weight / total / len(STREAMS)
+        for stream in STREAMS:
+            cells = []
+            for period, allowed in ((config.budgets.ticket, True), (config.budgets.page, config.detection.paging)):
+                cells += (
+                    [f"{period / weight / 86400:,.0f} days", f"10^{log10(period / weight / config.windows.length):.2f}"]
+                    if allowed
+                    else ["never", "-"]
+                )
+            table.add_row(name, stream, model.owner, f"{weight:.1%}", *cells)
+    return table
+
+
+def _remarks(config: Config) -> list[str]:
+    """What works, and is perhaps not meant."""
+    remarks = []
+    if bearer_token(config.http) is None:
+        remarks.append("no token is set (http.token_file or TILTMETER_TOKEN): everything that writes over HTTP is refused")
+    if config.http.host in ("127.0.0.1", "localhost", "::1"):
+        remarks.append(f"the web server listens on {config.http.host} only")
+    remarks += [
+        f"model {name} has no owner: its alerts are routed to nobody in particular"
+        for name, m in config.models.items()
+        if m.owner == "unowned"
+    ]
+    if config.windows.clock == "event":
+        remarks.append("windows.clock is event: only the data move time, nothing is ever blind or idle")
+    return remarks
+
+
+def _connect(config: Config, console: Console) -> bool:
+    """Try everything a running service would need; every finding is printed."""
+    from service.main.connect import ledger, store
+
+    fine = True
+    for name, open_it in (("ledger", lambda: ledger(config, "check-config")), ("history", lambda: store(config))):
+        try:
+            open_it().close()
+        except TiltmeterError as error:
+            fine = False
+            console.print(f"{BAD}  {name}: {error}", markup=True)
+        else:
+            console.print(f"{OK}  {name} answers")
+    from service.source.access import connect
+
+    for finding in connect(config):
+        fine = fine and finding.ok
+        console.print(f"{OK if finding.ok else BAD}  {finding.text}")
+    return fine
