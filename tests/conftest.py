@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from parts import require
 
 # Two cores are shared by the tests, their brokers and their databases.
