@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from detectors.sketch import BINS, Sketch
 from service.config import Config
 from service.decider.decider import Watched
@@ -51,7 +52,9 @@ class Log:
         self.position += 1
         return self
 
-    def delta(self, start: int, body: Sketch | None = None, *, model: str = "bot", bundle: str = "B", slice: str = "", key: str | None = None) -> "Log":
+    def delta(
+        self, start: int, body: Sketch | None = None, *, model: str = "bot", bundle: str = "B", slice: str = "", key: str | None = None
+    ) -> "Log":
         return self.add((DeltaKey(bundle, model, slice, start), sketch() if body is None else body), key)
 
     def report(self, time: float, *, partition: str = "file", worker: str = "w", sent: float | None = None, **progress: bool) -> "Log":

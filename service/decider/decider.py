@@ -230,6 +230,7 @@ class Decider:
             {level: thresholds[level] if allowed[level] else None for level in thresholds},
             latest,
             Series(*self._tracks[name].series(index % PER_MODEL)),
+            *self._judge.interval(index),
         )
 
     def _model(self, name: str, watched: Watched) -> ModelView:

@@ -119,6 +119,13 @@ class Judge:
         """Start or stop the recovery test of one incident."""
         self._streams.watch_recovery(self._stream(place.model_name, place.stream), place.level, on)
 
+    def interval(self, i: int) -> tuple[float, float, float] | tuple[None, None, None]:
+        """Share of one stream with its 95% interval: since the change of an open incident began, else over the newest windows."""
+        about = self._shown(i)
+        if about.n == 0:
+            return None, None, None
+        return about.x / about.n, *share_interval(about.x, about.n, float(self._streams.effect[i]))
+
     def state(self, model: str, stream: str, *, blind: bool = False, watermark: float | None = None) -> str:
         """State of one stream; ``idle`` is only known against a watermark."""
         recent = self._tracks[model].recent(self._length)
@@ -135,7 +142,7 @@ class Judge:
     def _count_unknown(self, sketches: Mapping[DeltaKey, Sketch]) -> None:
         for key, sketch in sketches.items():
             if key.slice == WHOLE and not self._is_watched(key):
-                self.unknown[key.bundle] = self.unknown.get(key.bundle, 0) + sketch.n
+                self.unknown[key.bundle] = self.unknown.get(key.bundle, 0) + int(sketch.n)
 
     def _is_watched(self, key: DeltaKey) -> bool:
         model = self._models.get(key.model_name)

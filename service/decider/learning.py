@@ -98,6 +98,7 @@ class Learning:
         self._since: float | None = None
         self._contact: Sketch | None = None
         self._blocks: dict[tuple[int, int], list[int]] = {}
+        self._day: int | None = None
         self._rates: Mapping[str, RateBaseline] = {}
         self._frozen: Mapping[str, Null] | None = None
 
@@ -118,12 +119,13 @@ class Learning:
     def _count(self, start: int, sketch: Sketch) -> bool:
         day, second = divmod(start, 86400)
         key = (day, int(second * self._slots // 86400))
-        rollover = bool(self._blocks) and day > max(self._blocks)[0]
+        rollover = self._day is not None and day > self._day
         if rollover:
             self._roll_over()
+        self._day = day
         block = self._blocks.setdefault(key, [0, 0, 0])
         for i, number in enumerate((sketch.n, sketch.strange, sketch.far)):
-            block[i] += number
+            block[i] += int(number)
         self.topics = sketch.topics.copy() if self.topics is None else self.topics + sketch.topics
         return rollover
 
@@ -227,6 +229,7 @@ class Learning:
         self.phase, self._since = state["phase"], state["since"]
         self._contact = state["contact"] and decode_sketch(state["contact"])
         self._blocks = {(day, slot): counts for day, slot, *counts in state["blocks"]}
+        self._day = max((day for day, _ in self._blocks), default=None)
         self.topics = None if state["topics"] is None else decode_array(state["topics"])
         self._rates = _rates(state["rates"])
         self._frozen = state["frozen"] and {flag: Null(*null) for flag, null in state["frozen"].items()}

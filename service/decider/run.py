@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Protocol
 
 from service.decider.closed import Closed
-from service.decider.decider import Decider
+from service.decider.decider import Decider, UnknownState
 from service.decider.snapshot import DeciderSnapshot
 from service.decider.windows import LEASE
 from service.errors import Fenced
+from service.logging import fields
 from service.metrics import Timing
 from service.records import Checkpoint, Entry
 
@@ -69,8 +70,9 @@ class Store(Protocol):
 class DeciderLoop:
     """One decider over one journal.
 
-    ``retry`` names the exceptions that mean "the ledger or the database is away for now": they are logged once, shown as ``blind``, and
-    tried again with growing pauses up to 15 s. Anything else ends :meth:`run`, and with it the process.
+    ``retry`` names the exceptions that mean "the ledger or the database is away for now". They, and a checkpoint of a version that this
+    program does not read, are logged once, shown as ``blind``, and tried again with growing pauses up to 15 s. Anything else ends
+    :meth:`run`, and with it the process.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class DeciderLoop:
         checkpoint_every: float = 0.1,
     ) -> None:
         self._journal, self._decider, self._store, self._clock, self._publish = journal, decider, store, clock, publish
-        self._retry, self._every = retry, checkpoint_every
+        self._retry: tuple[type[Exception], ...] = (UnknownState, *retry)
+        self._lost: tuple[type[Exception], ...] = (Fenced, *retry)
+        self._every = checkpoint_every
         self._stop = threading.Event()
         self._active = False
         self._away = ""
@@ -105,7 +109,7 @@ class DeciderLoop:
                     self.step()
                     self._away, pause = "", 0.2
                 except Fenced as fenced:
-                    _log.warning("decider fenced, standing by: %s", fenced)
+                    _log.warning("decider fenced, standing by", extra=fields(reason=str(fenced)))
                     self._active = False
                 except self._retry as error:
                     self._note_away(error)
@@ -130,7 +134,7 @@ class DeciderLoop:
         self._fresh()
         self._saved_position = self._decider.position
         self._active = True
-        _log.info("decider active at position %d", self._decider.position)
+        _log.info("decider active", extra=fields(position=self._decider.position))
         return True
 
     def _fresh(self) -> None:
@@ -204,9 +208,10 @@ class DeciderLoop:
 
     def _note_away(self, error: Exception) -> None:
         self._heard = time.monotonic()  # what comes after an outage was not silence
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]  # without the statement of a database error
         if not self._away:
-            _log.warning("%s: %s", type(error).__name__, error)
-        self._away = str(error)
+            _log.warning("decider cannot go on, trying again", extra=fields(error=type(error).__name__, reason=reason))
+        self._away = reason
         self._publish(self._decider.picture(active=self._active, now=self._clock(), checkpointed=self._written, blind=[self._away]))
 
     def _finish(self) -> None:
@@ -217,5 +222,5 @@ class DeciderLoop:
             self._decide()
             if self._decider.position != self._saved_position or self._dirty:
                 self._checkpoint()
-        except Fenced:
-            self._active = False
+        except self._lost as error:
+            _log.warning("no last checkpoint, the next decider repeats the newest steps", extra=fields(reason=str(error)))

@@ -38,6 +38,7 @@ class StreamView:
             the bound plus the minimum effect.
         evidence: level -> log10 evidence after the newest window.
         thresholds: level -> log10 evidence at which it crosses; None where the level is not allowed now.
+        share, low, high: share with 95% interval over the windows that the latest verdict's words are about; None before the first.
         latest: verdict of the newest window that had prompts.
     """
 
@@ -50,6 +51,9 @@ class StreamView:
     thresholds: Mapping[str, float | None]
     latest: Verdict | None
     series: Series
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

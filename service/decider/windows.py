@@ -64,7 +64,7 @@ class OpenWindows:
     def add(self, key: DeltaKey, sketch: Sketch) -> None:
         """Add one delta, or count it as late when its window has closed."""
         if self._ends(key.window) <= self.watermark:
-            self.late[key.model_name] = self.late.get(key.model_name, 0) + (0 if key.slice else sketch.n)
+            self.late[key.model_name] = self.late.get(key.model_name, 0) + (0 if key.slice else int(sketch.n))
             return
         if (window := self._open.get(key.window)) is None:
             window = self._open[key.window] = {}
@@ -129,7 +129,7 @@ class OpenWindows:
         sketches = self._open.pop(start)
         self._held -= len(sketches)
         for key, sketch in sketches.items():
-            self.refused[key.model_name] = self.refused.get(key.model_name, 0) + (0 if key.slice else sketch.n)
+            self.refused[key.model_name] = self.refused.get(key.model_name, 0) + (0 if key.slice else int(sketch.n))
 
     def _merge(self, partition: _Partition, progress: Progress, report: Report) -> None:
         time = progress.time
@@ -145,6 +145,7 @@ class OpenWindows:
             del self._partitions[name]
             self.lost += 1
         owners = {partition.worker for partition in self._partitions.values()}
+        owners.add(max(self._workers, key=self._workers.__getitem__, default=""))  # who was heard last is remembered
         for worker in [w for w, sent in self._workers.items() if w not in owners and self.clock - sent > 60 * LEASE]:
             del self._workers[worker]
         self.watermark = max(self.watermark, self._minimum())

@@ -1,6 +1,6 @@
 import pytest
-
 from decider_log import Log, settings, watched
+
 from service.decider.decider import Decider
 
 

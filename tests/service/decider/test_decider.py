@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-
 from decider_log import LENGTH, NULLS, START, TOPICS, Log, history, settings, sketch, watched
+
 from service.decider.closed import Closed
 from service.decider.decider import Decider, UnknownState
 from service.errors import ConfigError
@@ -273,7 +273,13 @@ def test_acknowledge_and_close_by_hand(paging: Decider, log: Log) -> None:
     assert incidents(play(paging, log.command("incident.ack", START + 9.0, incident=page.id))) == []
     steps = play(paging, log.command("incident.close", START + 6.0, incident=page.id, verdict="benign", reason="campaign"))
     [closed] = incidents(steps)
-    assert (closed.closed, closed.closed_by, closed.verdict, closed.reason, closed.severity) == (START + 6.0, "ada", "benign", "campaign", "none")
+    assert (closed.closed, closed.closed_by, closed.verdict, closed.reason, closed.severity) == (
+        START + 6.0,
+        "ada",
+        "benign",
+        "campaign",
+        "none",
+    )
     assert steps[0].audit[0].outcome == "closed as benign"
     assert page.id not in {i.id for i in paging.picture(active=True, now=0).incidents}
 
@@ -287,12 +293,18 @@ def test_acknowledge_and_close_by_hand(paging: Decider, log: Log) -> None:
         ("baseline.accept", {"model": "other"}, "refused: no model is called 'other'"),
         ("baseline.accept", {"model": "bot"}, "refused: nothing is learned yet: there is no baseline to accept"),
         ("baseline.learn", {"model": "bot"}, "refused: blocks.strange must be a list of [day, n, x]"),
-        ("baseline.learn", {"model": "bot", "blocks": {"strange": [[1, 5, 9]], "far": [[1, 5, 0]]}}, "refused: blocks.strange must be rows"),
+        (
+            "baseline.learn",
+            {"model": "bot", "blocks": {"strange": [[1, 5, 9]], "far": [[1, 5, 0]]}},
+            "refused: blocks.strange must be rows",
+        ),
         ("baseline.learn", {"model": "bot", "blocks": {"strange": [[1, 0, 0]], "far": [[1, 0, 0]]}}, "refused: no baseline can be made"),
         ("dance", {}, "refused: unknown command dance"),
     ],
 )
-def test_a_command_that_cannot_be_applied_is_refused_with_a_reason(decider: Decider, kind: str, arguments: dict[str, object], outcome: str) -> None:
+def test_a_command_that_cannot_be_applied_is_refused_with_a_reason(
+    decider: Decider, kind: str, arguments: dict[str, object], outcome: str
+) -> None:
     [step] = play(decider, Log().command(kind, **arguments))
     assert step.audit[0].outcome.startswith(outcome)
     assert step.incidents == ()
@@ -300,7 +312,9 @@ def test_a_command_that_cannot_be_applied_is_refused_with_a_reason(decider: Deci
 
 def test_a_command_is_applied_once(decider: Decider, log: Log) -> None:
     accept = {"model": "bot", "reason": "r"}
-    log.command("baseline.learn", **history(14)).command("baseline.accept", id="same", **accept).command("baseline.accept", id="same", **accept)
+    log.command("baseline.learn", **history(14)).command("baseline.accept", id="same", **accept).command(
+        "baseline.accept", id="same", **accept
+    )
     assert [audit.id for step in play(decider, log) for audit in step.audit].count("same") == 1
 
 
@@ -308,7 +322,9 @@ def test_accepting_changes_the_null_restarts_the_stream_and_ends_its_incidents(d
     end = stretch(log, START, 200, strange=15)
     play(decider, log)
     assert [i.stream for i in decider.picture(active=True, now=0).incidents] == ["ood_share"]
-    steps = play(decider, log.command("baseline.learn", **history(28, 0.15)).command("baseline.accept", end, model="bot", reason="new normal"))
+    steps = play(
+        decider, log.command("baseline.learn", **history(28, 0.15)).command("baseline.accept", end, model="bot", reason="new normal")
+    )
     assert [(i.closed_by, i.verdict, i.reason) for i in incidents(steps)] == [("ada", "monitor", "a baseline was accepted")]
     rows = [row for step in steps for row in step.baselines]
     assert [(row.flag, row.stage, row.actor, row.reason) for row in rows] == [
@@ -370,7 +386,9 @@ def test_a_new_bundle_begins_anew_and_ends_the_old_incidents(paging: Decider, lo
     stretch(log, START, 30, strange=30)
     play(paging, log)
     state = paging.snapshot()
-    other = Decider({"bot": type(watched()["bot"])("NEW", NULLS, TOPICS)}, settings(detection={"first_contact": {"duration": 60, "prompts": 1000}}))
+    other = Decider(
+        {"bot": type(watched()["bot"])("NEW", NULLS, TOPICS)}, settings(detection={"first_contact": {"duration": 60, "prompts": 1000}})
+    )
     other.restore(state)
     assert {i.closed_by for i in incidents(list(other.close_due(None)))} == {"bundle"}
     view = other.picture(active=True, now=0)

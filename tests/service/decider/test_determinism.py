@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from decider_log import START, Log, history, settings, sketch, watched
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from decider_log import START, Log, history, settings, sketch, watched
 from service.decider.closed import Closed
 from service.decider.decider import Decider
 from service.records import Entry, Incident, Progress, Report, Verdict

@@ -3,8 +3,8 @@
 import math
 
 import pytest
-
 from decider_log import LENGTH, START, Log, settings, sketch, watched
+
 from service.decider import windows as module
 from service.decider.decider import Decider
 from service.decider.windows import OpenWindows

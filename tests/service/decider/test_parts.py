@@ -1,0 +1,193 @@
+"""The small parts of the decider: keys, rings, severity, state, encodings, what is learned."""
+
+import json
+from typing import get_args
+
+import numpy as np
+import pytest
+from decider_log import NULLS, TOPICS, settings, sketch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.decider import keys as keys_module
+from service.decider import state, track
+from service.decider.encoding import decode_array, decode_sketch, encode_array, encode_sketch
+from service.decider.incidents import severity
+from service.decider.keys import DAY, Keys
+from service.decider.learning import DAYS, Learning, Phase, Refused
+from service.decider.track import Ring, words
+
+
+def test_a_key_counts_within_its_append_and_never_again() -> None:
+    keys = Keys()
+    assert [keys.accepts(key) for key in ("a", "a", None, "a", "b", "a")] == [True, True, True, False, True, False]
+    keys.end_append(100.0)
+    assert not keys.accepts("a")
+    assert keys.repeats == 3
+
+
+def test_a_key_is_forgotten_after_a_day() -> None:
+    keys = Keys()
+    assert keys.accepts("a")
+    keys.end_append(1000.0)
+    keys.end_append(1000.0 + DAY)
+    assert not keys.accepts("a")
+    keys.end_append(1001.0 + DAY)
+    assert keys.accepts("a")
+
+
+def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys_module, "REMEMBERED", 10)
+    keys = Keys()
+    for i in range(100):
+        assert keys.accepts(str(i))
+        keys.end_append(float(i))
+    assert len(keys.to_json()["seen"]) == 10
+    assert not keys.accepts("99")
+
+
+def test_keys_survive_json_in_the_middle_of_an_append() -> None:
+    keys, again = Keys(), Keys()
+    keys.accepts("a")
+    again.load(json.loads(json.dumps(keys.to_json())))
+    assert again.accepts("a")
+    again.end_append(5.0)
+    assert not again.accepts("a")
+
+
+@given(st.integers(1, 40), st.integers(0, 300))
+def test_a_ring_holds_the_newest_rows_in_order(kept: int, rows: int) -> None:
+    ring = Ring(np.dtype("<i8"), kept)
+    for i in range(rows):
+        ring.append(i)
+        assert ring.rows[-1] == i
+    assert ring.rows.tolist() == list(range(max(0, rows - kept), rows))
+    again = Ring(np.dtype("<i8"), kept)
+    again.load(ring.rows)
+    for each in (ring, again):
+        for i in range(rows, rows + 3 * kept):
+            each.append(i)
+    assert again.rows.tolist() == ring.rows.tolist()
+
+
+@pytest.mark.parametrize(
+    ("level", "paging", "backlog", "expected"),
+    [
+        ("page", True, False, "critical"),
+        ("page", True, True, "warning"),
+        ("page", False, False, "warning"),
+        ("ticket", True, False, "warning"),
+        ("ticket", True, True, "warning"),
+    ],
+)
+def test_the_policy_of_severity(level: str, paging: bool, backlog: bool, expected: str) -> None:
+    assert severity(level, paging=paging, backlog=backlog) == expected
+
+
+def test_the_first_state_that_applies_is_shown() -> None:
+    everything = {"blind": True, "open_levels": ["page", "ticket"], "learning": True, "idle": True, "prompts": 0}
+    calm = {"blind": False, "open_levels": [], "learning": False, "idle": False, "prompts": 200}
+    changes = [("blind", False), ("open_levels", ["ticket"]), ("open_levels", []), ("learning", False), ("idle", False), ("prompts", 200)]
+    shown = [state.of_stream(**everything)]  # type: ignore[arg-type]
+    for name, value in changes:
+        everything[name] = value
+        shown.append(state.of_stream(**everything))  # type: ignore[arg-type]
+    assert tuple(shown) == state.STATES
+    assert everything == calm
+
+
+def test_encodings_are_exact() -> None:
+    for array in (np.arange(6, dtype="<f4").reshape(2, 3), np.zeros(3, track.WINDOW), np.array([True, False]), np.zeros((0, 2), np.int64)):
+        again = decode_array(json.loads(json.dumps(encode_array(array))))
+        assert again.dtype == array.dtype
+        assert again.shape == array.shape
+        assert again.tobytes() == array.tobytes()
+    made = sketch(100, 7, 2, (1, 2, 3, 4, 90))
+    assert encode_sketch(decode_sketch(encode_sketch(made))) == encode_sketch(made)
+
+
+def test_topic_words_and_none_of_them() -> None:
+    assert words(TOPICS, 1) == "roaming"
+    assert words(TOPICS, 4) == "none of the known topics"
+
+
+def learning(purpose: str = "service") -> Learning:
+    return Learning(NULLS, settings().detection.first_contact, 60.0, purpose)  # type: ignore[arg-type]
+
+
+def test_learning_is_bounded_to_the_newest_days() -> None:
+    learned = learning()
+    for day in range(200):
+        for hour in range(24):
+            learned.take(86400 * day + 3600 * hour, sketch(10, 1, 0, (10, 0, 0, 0, 0)), clean=True)
+    view = learned.view()
+    assert view.days == DAYS + 1
+    blocks = learned.blocks("strange")
+    assert blocks.day.min() == 200 - DAYS - 1
+    assert int(blocks.n.sum()) == 240 * (DAYS + 1)
+    assert len(json.dumps(learned.to_json())) < 20_000
+
+
+def test_a_day_of_one_minute_windows_makes_six_blocks() -> None:
+    learned = learning()
+    for minute in range(1440):
+        learned.take(60 * minute, sketch(10, 1, 0, (10, 0, 0, 0, 0)), clean=True)
+    assert learned.blocks("strange").n.tolist() == [2400] * 6
+    assert learned.blocks("strange").x.tolist() == [240] * 6
+
+
+def test_what_is_not_clean_is_not_learned() -> None:
+    learned = learning()
+    learned.take(0, sketch(100, 3), clean=True)
+    learned.take(60, sketch(100, 90), clean=False)
+    assert learned.blocks("strange").x.tolist() == [3]
+
+
+def test_a_candidate_is_not_in_force_until_it_is_accepted() -> None:
+    learned = learning()
+    before = learned.null("strange")
+    rows = [[day, 1000, 30] for day in range(20) for _ in range(6)]
+    learned.learn({"blocks": {"strange": rows, "far": [[d, n, 5] for d, n, _ in rows]}, "source": "june"})
+    assert learned.null("strange") == before
+    assert learned.view().candidate is not None
+    learned.accept("ada", 5.0, "fine")
+    assert learned.null("strange").reference == pytest.approx(0.03)
+    assert learned.view().candidate is None
+    assert learned.phase == "baseline"
+
+
+def test_nothing_learned_cannot_be_accepted() -> None:
+    with pytest.raises(Refused, match="nothing is learned yet"):
+        learning().accept("ada", 5.0, "fine")
+
+
+def test_a_live_baseline_that_grew_past_14_days_asks_to_be_accepted_again() -> None:
+    learned = learning()
+    for day in range(20):
+        for hour in range(24):
+            learned.take(86400 * day + 3600 * hour, sketch(100, 3 + (hour % 3 - 1)), clean=True)
+            if (day, hour) == (3, 0):
+                learned.accept("ada", 5.0, "early")
+                assert learned.asks() is None
+                assert not learned.null("strange").page
+    assert learned.asks() is not None
+    learned.accept("ada", 6.0, "again")
+    assert learned.asks() is None
+    assert learned.null("strange").page
+
+
+def test_learning_survives_json() -> None:
+    learned = learning()
+    for day in range(16):
+        for hour in range(24):
+            learned.take(86400 * day + 3600 * hour, sketch(100, 3), clean=True)
+    learned.learn({"blocks": {"strange": [[1, 10, 1]], "far": [[1, 10, 1]]}})
+    again = learning()
+    again.load(json.loads(json.dumps(learned.to_json())))
+    assert json.dumps(again.to_json()) == json.dumps(learned.to_json())
+    assert again.null("strange") == learned.null("strange")
+    assert again.null("strange").page
+    for each in (learned, again):
+        each.take(86400 * 17, sketch(100, 3), clean=True)
+    assert json.dumps(again.to_json()) == json.dumps(learned.to_json())
+    assert set(get_args(Phase)) == {"first_contact", "reference", "baseline"}

@@ -1,0 +1,149 @@
+"""The history: written twice it is there once; asked for the newest it gives the newest."""
+
+import math
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detectors.sketch import BINS, Sketch
+from service.decider.closed import Audit, BaselineRow, Closed
+from service.errors import ConfigError
+from service.records import DeltaKey, Incident, Verdict
+from service.store import AuditEntry, BaselineEntry, Store, WindowRow
+
+
+def sketch(n: int) -> Sketch:
+    return Sketch(n, 2, 1, 0, 10 * n, 40 * n, np.arange(BINS, dtype=np.int64), np.array([n, 0], np.int64))
+
+
+def verdict(start: float, model: str = "bot", stream: str = "ood_share", **changes: object) -> Verdict:
+    made = Verdict(start, start + 60, model, "", stream, 100, 0.05, 0.03, -0.01, 0.02, 1.5, 5.4, 0.5, 4.3, "ok", "quiet")
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def incident(opened: float, model: str = "bot", **changes: object) -> Incident:
+    made = Incident(
+        f"{model}-ood_share-page-{opened:.0f}",
+        model,
+        "ood_share",
+        "page",
+        "critical",
+        "team",
+        opened,
+        "words",
+        0.1,
+        0.03,
+        6.0,
+        5.4,
+        1,
+        0,
+        2,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def step(start: int, *, n: int = 100, incidents: tuple[Incident, ...] = ()) -> Closed:
+    keys = [DeltaKey("B", "bot", slice_, start) for slice_ in ("", "tenant")]
+    return Closed(start, {key: sketch(n) for key in keys}, (verdict(start), verdict(start, stream="far_share")), incidents)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(f"sqlite:///{tmp_path}/history.db")
+
+
+def test_writing_a_step_twice_changes_nothing_and_writing_it_changed_replaces_it(store: Store) -> None:
+    store.upsert([step(0, incidents=(incident(60.0),))])
+    store.upsert([step(0, incidents=(incident(60.0),))])
+    assert len(store.verdicts()) == 2
+    assert len(store.windows()) == 2
+    assert store.incidents() == [incident(60.0)]
+    closed = incident(60.0, closed=120.0, closed_by="recovery", severity="none", verdict="recovered")
+    store.upsert([step(0, n=101), Closed(None, {}, (), (closed,))])
+    assert {row.n for row in store.windows()} == {101}
+    assert store.incidents() == [closed]
+    assert store.incident(closed.id) == closed
+    assert store.incident("other") is None
+
+
+def test_the_newest_verdicts_come_oldest_first(store: Store) -> None:
+    store.upsert([step(60 * i) for i in range(10)])
+    found = store.verdicts("bot", "ood_share", limit=3)
+    assert [v.window_start for v in found] == [420, 480, 540]
+    assert found[0] == verdict(420)
+    assert len(store.verdicts(since=480)) == 4
+    assert store.verdicts("other") == []
+
+
+def test_windows_by_slice(store: Store) -> None:
+    store.upsert([step(60)])
+    [whole] = store.windows(slice="")
+    assert whole == WindowRow("B", "bot", "", 60, 100, 2, 1, 0, 1000, 4000, list(range(BINS)), [100, 0])
+    assert {row.slice for row in store.windows()} == {"", "tenant"}
+
+
+def test_a_level_that_is_never_reached_keeps_its_infinite_threshold(store: Store) -> None:
+    never = verdict(0, log10_threshold=math.inf)
+    store.upsert([Closed(0, {}, (never,))])
+    assert store.verdicts() == [never]
+
+
+def test_open_incidents_and_those_of_one_model(store: Store) -> None:
+    shut = incident(60.0, closed=90.0)
+    store.upsert([Closed(None, {}, (), (shut, incident(120.0), incident(180.0, model="other")))])
+    assert [i.opened for i in store.incidents()] == [180, 120, 60]
+    assert [i.opened for i in store.incidents(open_only=True)] == [180, 120]
+    assert [i.opened for i in store.incidents(model="bot", limit=1)] == [120]
+
+
+def test_baselines_and_audit(store: Store) -> None:
+    row = BaselineRow("bot", "strange", 5.0, "ada", "looks right", "live", 0.03, 0.035, 2.0, 28, "full")
+    audit = Audit("c1", 5.0, "ada", "baseline.accept", {"model": "bot"}, "accepted live")
+    store.upsert([Closed(None, {}, (), (), (row,), (audit,))] * 2)
+    assert store.baselines("bot") == [BaselineEntry("bot", "strange", 5.0, "ada", "looks right", "live", 0.03, 0.035, 2.0, 28, "full")]
+    assert store.audit() == [AuditEntry("c1", 5.0, "ada", "baseline.accept", {"model": "bot"}, "accepted live")]
+
+
+def test_pruning_takes_old_verdicts_and_windows_and_leaves_incidents(store: Store) -> None:
+    store.upsert([step(0, incidents=(incident(60.0),)), step(6000)])
+    assert store.prune(6000) == 4
+    assert {v.window_start for v in store.verdicts()} == {6000}
+    assert len(store.incidents()) == 1
+
+
+def test_a_step_is_written_whole_or_not_at_all(store: Store) -> None:
+    broken = Closed(60, {}, (verdict(60), verdict(120, explanation=None)))
+    with pytest.raises(Exception, match="NOT NULL"):
+        store.upsert([step(0), broken])
+    assert store.verdicts() == []
+
+
+def test_a_lost_file_is_made_again(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/history.db"
+    first = Store.open(url)
+    first.upsert([step(0)])
+    first.close()
+    for file in tmp_path.iterdir():
+        file.unlink()
+    again = Store.open(url)
+    again.upsert([step(60)])
+    assert {v.window_start for v in again.verdicts()} == {60}
+    with sqlite3.connect(tmp_path / "history.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("not a url", "store: expected an SQLAlchemy URL"),
+        ("mysql://host/db", "store: expected a sqlite or postgresql URL, got mysql"),
+        ("sqlite:////nowhere/at/all/history.db", "store: the directory of /nowhere/at/all/history.db does not exist"),
+    ],
+)
+def test_a_store_that_cannot_be_is_a_configuration_error(url: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Store.open(url)
