@@ -112,7 +112,7 @@ def play_day(pool: Pool, seed: int, day: int, events: Sequence[Event] = ()) -> T
     shares = pool.weights.copy()
     shares[pool.topics.index(CHATTER)] *= np.exp(rng.normal(0.0, DAY_EFFECT))
     shares /= shares.sum()
-    rate = PROMPTS_PER_MINUTE / ((1 - BURST_SHARE) * ORDINARY.turns + BURST_SHARE * BURST.turns) * rhythm(day)
+    rate: NDArray[np.float64] = PROMPTS_PER_MINUTE / ((1 - BURST_SHARE) * ORDINARY.turns + BURST_SHARE * BURST.turns) * rhythm(day)
     seconds = (day * MINUTES + np.arange(-LEAD, MINUTES)) * 60.0
     groups = [_ordinary(rate, shares, rng)]
     for event in events:
@@ -122,7 +122,7 @@ def play_day(pool: Pool, seed: int, day: int, events: Sequence[Event] = ()) -> T
     return _turns(_Starts(*(np.concatenate(columns) for columns in zip(*groups, strict=True))), pool, shares, day, rng)
 
 
-def _begin(rate: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def _begin(rate: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.float64]:
     minute = np.repeat(np.arange(-LEAD, MINUTES), rng.poisson(rate))
     return (minute + rng.random(minute.size)) * 60.0
 
@@ -134,7 +134,12 @@ def _ordinary(rate: NDArray[np.float64], shares: NDArray[np.float64], rng: np.ra
 
 
 def _planted(
-    event: Event, pool: Pool, rate: NDArray[np.float64], seconds: NDArray[np.float64], shares: NDArray[np.float64], rng: np.random.Generator
+    event: Event,
+    pool: Pool,
+    rate: NDArray[np.floating],
+    seconds: NDArray[np.floating],
+    shares: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> _Starts:
     if event.topic is None:
         second = _begin(rate * (event.volume - 1.0), rng)

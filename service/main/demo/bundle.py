@@ -1,0 +1,39 @@
+"""The example's bundle: fitted once for each version of grammar and program, and kept in the user's cache."""
+
+import hashlib
+import os
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from service.bundle import SCHEMA, Bundle
+from service.errors import ConfigError
+from service.main.demo.finetune import ROWS, SEED, write_finetune
+from service.metrics import VERSION
+
+
+def cache_directory() -> Path:
+    """``$XDG_CACHE_HOME/tiltmeter``, by default ``~/.cache/tiltmeter``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tiltmeter"
+
+
+def example_bundle() -> tuple[Bundle, bool]:
+    """The bundle, and whether it had to be fitted now (about 20 s on two cores). One that is damaged is fitted again."""
+    from service.fit import fit, terminal_progress
+
+    place = cache_directory() / f"demo-{_digest()}"
+    try:
+        return Bundle.load(place), False
+    except ConfigError:
+        pass
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="tiltmeter-demo-") as folder, terminal_progress() as progress:
+        rows = Path(folder) / "finetune.jsonl"
+        write_finetune(rows)
+        return fit([rows], place, label="/intent", group="/conversation", progress=progress), True
+
+
+def _digest() -> str:
+    """Of everything the bundle depends on here; the encoder is in the bundle's own digests."""
+    grammar = files("service.main.demo").joinpath("grammar.yaml").read_bytes()
+    return hashlib.sha256(b"%s %s %d %d " % (VERSION.encode(), str(SCHEMA).encode(), ROWS, SEED) + grammar).hexdigest()[:12]
