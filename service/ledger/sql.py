@@ -43,9 +43,7 @@ class SqlLedger:
             repeats = _claim(connection, [part.key for part in parts if part.key is not None], now)
             for partition, span in report.positions.items():
                 _move(connection, partition, span)
-            fresh = without_repeats(parts, repeats)
-            bodies = [wire.encode((key, sketch)) for part in fresh for key, sketch in part.sketches.items()]
-            _write(connection, [*bodies, wire.encode(report)], now)
+            _write(connection, wire.append(parts, report, repeats), now)
         return repeats
 
     def positions(self) -> Mapping[Partition, int]:
@@ -80,18 +78,6 @@ class SqlLedger:
         connection.execute(sa.delete(KEYS).where(KEYS.c.created < now - KEY_RETENTION))
         below = sa.select(sa.func.coalesce(sa.func.min(CHECKPOINTS.c.position), 0)).scalar_subquery()
         connection.execute(sa.delete(LOG).where(LOG.c.seq < below // wire.BLOCK_ENTRIES, LOG.c.created < now - KEY_RETENTION))
-
-
-def without_repeats(parts: Sequence[Deltas], repeats: frozenset[str]) -> list[Deltas]:
-    """The parts to count: no key of ``repeats``, and of parts with the same key only the first."""
-    seen = set(repeats)
-    fresh = []
-    for part in parts:
-        if part.key is None or part.key not in seen:
-            fresh.append(part)
-        if part.key is not None:
-            seen.add(part.key)
-    return fresh
 
 
 def _write(connection: sa.Connection, bodies: Sequence[bytes], now: float) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from detectors.sketch import BINS, Sketch
 from service.ledger.contract import UnknownVersion
-from service.records import Command, DeltaKey, Entry, Progress, Report, Span
+from service.records import Command, DeltaKey, Deltas, Entry, Progress, Report, Span
 
 VERSION = 1
 READABLE = frozenset({VERSION})
@@ -54,6 +54,18 @@ def decode(data: bytes | str) -> tuple[Body, str | None]:
     if kind not in _DECODERS or version not in READABLE:
         raise UnknownVersion(f"record of kind {kind!r}, version {version!r}; this build reads {sorted(READABLE)}: upgrade the decider")
     return _DECODERS[kind](record), record.get("key")
+
+
+def append(parts: Sequence[Deltas], report: Report, repeats: frozenset[str] = frozenset()) -> list[bytes]:
+    """The entries of one append, the report last: without keys in ``repeats``, and of parts with the same key only the first."""
+    seen = set(repeats)
+    bodies: list[bytes] = []
+    for part in parts:
+        if part.key is None or part.key not in seen:
+            bodies.extend(encode(delta, part.key) for delta in part.sketches.items())
+        if part.key is not None:
+            seen.add(part.key)
+    return [*bodies, encode(report)]
 
 
 def pack(bodies: Iterable[bytes]) -> bytes:

@@ -1,0 +1,108 @@
+"""The ledger's contract on a real broker."""
+
+import uuid
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from ledger_suite import LedgerSuite, counted, part, report
+
+from service.config import KafkaLedger as Settings
+from service.errors import ConfigError, Fenced, Rewound
+from service.ledger.kafka import KafkaLedger
+from service.ledger.kafka_client import Clients
+from service.ledger.kafka_journal import KafkaJournal
+from service.ledger.topics import ensure
+from service.records import Checkpoint
+
+
+class TestKafka(LedgerSuite):
+    @pytest.fixture(autouse=True)
+    def on_topics(self, kafka):
+        self.settings = Settings(bootstrap_servers=kafka.bootstrap, prefix=f"t{uuid.uuid4().hex[:8]}", create_topics=True)
+        self.opened = []
+        self.ledger, self.journal = self.another_ledger(), self.another_journal()
+        yield
+        for each in self.opened:
+            each.close()
+
+    def another_ledger(self):
+        self.opened.append(KafkaLedger(self.settings, f"w{len(self.opened)}", environ={}))
+        return self.opened[-1]
+
+    def another_journal(self):
+        self.opened.append(KafkaJournal(self.settings, environ={}))
+        return self.opened[-1]
+
+    def consumer(self, topic, **options):
+        fixed = {"enable_auto_commit": False, "isolation_level": "read_committed"}
+        consumer = KafkaConsumer(bootstrap_servers=self.settings.bootstrap_servers, **fixed, **options)
+        self.opened.append(consumer)
+        consumer.subscribe([topic])
+        return consumer
+
+    def test_deltas_and_offsets_move_together_and_a_stale_lease_is_refused(self, kafka):
+        topic, group = f"in-{uuid.uuid4().hex[:8]}", f"group-{uuid.uuid4().hex[:8]}"
+        kafka.create_topic(topic, 1)
+        self.become_active()
+        old = self.consumer(topic, group_id=group, auto_offset_reset="earliest")
+        while not old.assignment():
+            old.poll(timeout_ms=200)
+        lease = old.group_metadata()
+        self.ledger.append([part(3)], report(**{f"{topic}/0": (0, 3)}), lease)
+        assert old.committed(TopicPartition(topic, 0)) == 3
+        old.unsubscribe()
+        successor = self.consumer(topic, group_id=group, auto_offset_reset="earliest")
+        while not successor.assignment():
+            successor.poll(timeout_ms=200)
+        with pytest.raises(Rewound):
+            self.ledger.append([part(4)], report(**{f"{topic}/0": (3, 7)}), lease)
+        assert successor.committed(TopicPartition(topic, 0)) == 3
+        self.ledger.append([part(5)], report(**{f"{topic}/0": (3, 8)}), successor.group_metadata())
+        assert successor.committed(TopicPartition(topic, 0)) == 8
+        assert counted(self.drain(expected=4)) == 3 + 5
+
+    def test_positions_without_a_lease_are_a_configuration_mistake(self):
+        with pytest.raises(ConfigError, match="sql ledger"):
+            self.ledger.append([part(3)], report(**{"file": (0, 3)}), None)
+
+    def test_a_decider_whose_producer_was_taken_over_is_fenced(self):
+        """What a frozen decider finds when it goes on: somebody else has its transactional id."""
+        self.become_active()
+        self.journal.checkpoint(Checkpoint(1, 600.0, b"old"))
+        usurper = Clients(self.settings, {}).producer(f"{self.settings.prefix}-decider")
+        with pytest.raises(Fenced):
+            self.journal.checkpoint(Checkpoint(2, 660.0, b"stale"))
+        assert self.journal.restore() == Checkpoint(1, 600.0, b"old")
+        with pytest.raises(Fenced):
+            self.journal.read(0, 10, 0.1)
+        usurper.close()
+
+
+def settings(kafka, **changes):
+    return Settings(bootstrap_servers=kafka.bootstrap, prefix=f"t{uuid.uuid4().hex[:8]}", **changes)
+
+
+def test_missing_topics_are_answered_with_the_commands(kafka):
+    here = settings(kafka)
+    with pytest.raises(ConfigError) as caught:
+        ensure(Clients(here, {}))
+    message = str(caught.value)
+    assert f"--create --topic {here.prefix}.sketches --partitions 1" in message
+    assert f"--topic {here.prefix}.state --partitions 1 --config cleanup.policy=compact" in message
+
+
+def test_topics_are_made_once_when_that_is_allowed(kafka):
+    here = settings(kafka, create_topics=True)
+    ensure(Clients(here, {}))
+    ensure(Clients(here, {}))
+
+
+def test_topics_made_by_somebody_else_are_checked(kafka):
+    here = settings(kafka, create_topics=True)
+    kafka.create_topic(f"{here.prefix}.sketches", 3)
+    with pytest.raises(ConfigError, match="has 3 partitions, expected 1"):
+        ensure(Clients(here, {}))
+    here = settings(kafka, create_topics=True)
+    kafka.create_topic(f"{here.prefix}.state", 1)
+    with pytest.raises(ConfigError, match=r"cleanup.policy delete, expected compact"):
+        ensure(Clients(here, {}))
