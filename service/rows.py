@@ -1,6 +1,7 @@
 """Stream rows from JSONL, CSV and Parquet files, gzip and zstd ones too, and find the prompt's text in a row.
 
-A file that cannot be read to its end is an error that names the file and the line; nothing is skipped. Files are read in pieces, never whole.
+A file that cannot be read to its end is an error that names the file and the line; nothing is skipped. Files are read in pieces, never
+whole.
 """
 
 import csv
@@ -78,7 +79,8 @@ def has(fields: Mapping[str, Any], pointer: str) -> bool:
 def find_text(fields: Mapping[str, Any], pointer: str | None = None) -> str:
     """The prompt of a row: at the pointer, or else at ``text``, ``prompt`` or the last user turn of ``messages``.
 
-    A value that holds messages (a list of turns) gives its last user turn, wherever it was found; a turn made of parts gives its text parts.
+    A value that holds messages (a list of turns) gives its last user turn, wherever it was found; a turn made of parts gives its text
+    parts.
 
     Raises:
         DataError: no such field, with the names of those that are there, or a value that is no text. The caller adds the place.
@@ -173,7 +175,7 @@ def _lines(name: str, raw: IO[bytes]) -> Iterator[tuple[int, str]]:
         raise DataError(f"{name}: broken zstd data after line {number} ({error})") from None
 
 
-def _decompressed(raw: Any, magic: bytes) -> IO[bytes]:
+def _decompressed(raw: Any, magic: bytes) -> Any:
     if magic.startswith(_GZIP):
         return gzip.open(raw)
     if magic == _ZSTD:
@@ -181,7 +183,7 @@ def _decompressed(raw: Any, magic: bytes) -> IO[bytes]:
 
         reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
         return io.BufferedReader(reader, 1 << 16)
-    return raw  # type: ignore[no-any-return]
+    return raw
 
 
 def _decoded(name: str, number: int, line: bytes) -> str:
@@ -244,5 +246,3 @@ def _parquet(path: Path) -> Iterator[Row]:
         raise DataError(f"{path}: broken Parquet after row {number} ({error})") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-
-

@@ -1,7 +1,18 @@
 """The bundle: the directory that ``tiltmeter fit`` makes and everything else reads. No pickles, every file under its digest."""
 
 from service.bundle.bundle import Bundle, TopicInfo
-from service.bundle.files import CALIBRATION, ENCODER_GRAPH, MANIFEST, REFERENCE, REPORT, SCORER_GRAPH, TOKENIZER, TOPICS, encoder_digest, sha256
+from service.bundle.files import (
+    CALIBRATION,
+    ENCODER_GRAPH,
+    MANIFEST,
+    REFERENCE,
+    REPORT,
+    SCORER_GRAPH,
+    TOKENIZER,
+    TOPICS,
+    encoder_digest,
+    sha256,
+)
 from service.bundle.manifest import SCHEMA, Counts, EncoderSettings, Manifest, Settings
 
 __all__ = [

@@ -62,8 +62,13 @@ class Bundle:
         for name, expected in manifest.files.items():
             _check_file(path, name, expected)
         if encoder_digest(manifest.files, manifest.encoder) != manifest.encoder_digest:
-            raise ConfigError(f"{path / MANIFEST}: encoder_digest is not that of {ENCODER_GRAPH} and {TOKENIZER}: the bundle was fitted with another encoder")
-        topics = tuple(TopicInfo(tuple(topic["words"]), float(topic["share"])) for topic in json.loads((path / TOPICS).read_text(encoding="utf-8")))
+            raise ConfigError(
+                f"{path / MANIFEST}: encoder_digest is not that of {ENCODER_GRAPH} and {TOKENIZER}: the bundle was fitted with "
+                "another encoder"
+            )
+        topics = tuple(
+            TopicInfo(tuple(topic["words"]), float(topic["share"])) for topic in json.loads((path / TOPICS).read_text(encoding="utf-8"))
+        )
         if len(topics) != manifest.topics:
             raise ConfigError(f"{path / TOPICS}: {len(topics)} topics, the manifest says {manifest.topics}")
         return cls(path, sha256(path / MANIFEST), manifest, topics, _read_calibration(path / CALIBRATION))

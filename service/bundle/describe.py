@@ -12,16 +12,21 @@ def describe(manifest: Manifest, digest: str, topics: Sequence[tuple[tuple[str, 
     counts, settings, encoder = manifest.counts, manifest.settings, manifest.encoder
     lines = [
         f"bundle       {digest[:12]} (schema {manifest.schema_version})",
-        f"encoder      {encoder.id} {encoder.revision[:12]}, {encoder.source}, {encoder.dimension} dimensions, {encoder.max_length} tokens, "
+        f"encoder      {encoder.id} {encoder.revision[:12]}, {encoder.source}, {encoder.dimension} dimensions, "
+        f"{encoder.max_length} tokens, "
         f"{encoder.pooling} pooling; digest {manifest.encoder_digest[:12]}",
-        f"rows         {counts.rows:,} read, {counts.empty:,} empty, {counts.distinct:,} distinct in {counts.clusters:,} clusters of near duplicates"
-        + (f", {counts.groups:,} groups" if counts.groups else ""),
+        f"rows         {counts.rows:,} read, {counts.empty:,} empty, {counts.distinct:,} distinct in {counts.clusters:,} "
+        "clusters of near duplicates" + (f", {counts.groups:,} groups" if counts.groups else ""),
         f"reference    {counts.reference:,} rows",
-        f"calibration  {counts.calibration:,} rows ({settings.calibration_from}), worth {counts.calibration_effective:,.0f} independent ones",
-        f"score        {settings.neighbours} neighbours, density weight {settings.density_weight}, head on {settings.head}, weight {settings.head_weight}",
+        f"calibration  {counts.calibration:,} rows ({settings.calibration_from}), worth {counts.calibration_effective:,.0f} "
+        "independent ones",
+        f"score        {settings.neighbours} neighbours, density weight {settings.density_weight}, head on {settings.head}, "
+        f"weight {settings.head_weight}",
         f"text         {settings.text}; {manifest.truncated:.2%} of rows cut at {encoder.max_length} tokens",
         "scripts      " + ", ".join(f"{name} {share:.1%}" for name, share in manifest.scripts.items()),
-        "nulls        " + ", ".join(f"{name} at most {bound:.2%}" for name, bound in manifest.nulls.items()) + f" (wrong with chance {manifest.delta})",
+        "nulls        "
+        + ", ".join(f"{name} at most {bound:.2%}" for name, bound in manifest.nulls.items())
+        + f" (wrong with chance {manifest.delta})",
     ]
     lines += [f"warning      {warning}" for warning in manifest.warnings]
     largest = sorted(topics, key=lambda topic: -topic[1])[:_TOPICS_SHOWN]

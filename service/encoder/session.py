@@ -63,7 +63,10 @@ def open_session(graph: Path, compute: Compute, device: Device) -> onnxruntime.I
     except Exception as error:  # ONNX Runtime has a class of its own for every status code
         raise ConfigError(f"{graph}: cannot be opened on {device} ({type(error).__name__}: {error})") from error
     if device == "cuda" and session.get_providers()[0] != _CUDA:
-        raise ConfigError(f"compute.device: {graph.name} did not start on the GPU although the driver is there; are the CUDA libraries installed (extra 'gpu')?")
+        raise ConfigError(
+            f"compute.device: {graph.name} did not start on the GPU although the driver is there; are the CUDA libraries "
+            "installed (extra 'gpu')?"
+        )
     _log.info("%s runs on %s with %d threads", graph.name, device, options.intra_op_num_threads)
     return session
 

@@ -1,11 +1,14 @@
 """Write a BERT encoder as a fused ONNX graph, node by node, from its weights: no torch involved.
 
-The graph takes ``input_ids`` (B, L) int32, padded on the right, and ``lengths`` (B,) int32, and gives ``vectors`` (B, d) float32 of unit length.
-Fused operators are ONNX Runtime's contrib set (com.microsoft: Attention, SkipLayerNormalization, BiasGelu). Architecture: Devlin et al. 2019, post-norm.
+The graph takes ``input_ids`` (B, L) int32, padded on the right, and ``lengths`` (B,) int32, and gives ``vectors`` (B, d) float32 of unit
+length.
+Fused operators are ONNX Runtime's contrib set (com.microsoft: Attention, SkipLayerNormalization, BiasGelu). Architecture: Devlin et al.
+2019, post-norm.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,7 +24,10 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class BertShape:
-    """What the graph needs to know besides the weights; ``pooling`` is ``mean`` or ``cls``, ``activation`` ``gelu``, ``gelu_tanh`` or ``relu``."""
+    """What the graph needs to know besides the weights.
+
+    ``pooling`` is ``mean`` or ``cls``, ``activation`` ``gelu``, ``gelu_tanh`` or ``relu``.
+    """
 
     layers: int
     heads: int
@@ -42,7 +48,7 @@ class _Graph:
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def add(self, operator: str, inputs: list[str], output: str, domain: str = "", **attributes: object) -> str:
+    def add(self, operator: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
         return output
 

@@ -53,7 +53,9 @@ class FieldNames:
 
 
 def collect(files: Sequence[Path | str], names: FieldNames, seed: int, progress: Progress, *, distinct_max: int = DISTINCT_MAX) -> Rows:
-    """Stream all files once. Memory: the distinct texts (at most ``2 distinct_max``) and 200 bytes an entry, however often a text is repeated.
+    """Stream all files once.
+
+    Memory: the distinct texts (at most ``2 distinct_max``) and 200 bytes an entry, however often a text is repeated.
 
     Raises:
         DataError: a file that cannot be read, a row without the text field, a label or group field that no row has.

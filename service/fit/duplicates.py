@@ -1,6 +1,7 @@
 """Near duplicates by MinHash and banding, confirmed exactly.
 
-Two texts are near duplicates when the Jaccard similarity of their sets of 5-word shingles is at least 0.9 (Broder 1997); candidates come from
+Two texts are near duplicates when the Jaccard similarity of their sets of 5-word shingles is at least 0.9 (Broder 1997); candidates come
+from
 locality-sensitive hashing (Indyk and Motwani 1998): 16 bands of 8 rows find a pair at 0.9 with probability 0.9999.
 """
 
@@ -62,7 +63,11 @@ def _mix(values: Hashes) -> Hashes:
 
 def _shingle_sets(texts: Sequence[str]) -> tuple[Hashes, NDArray[np.int64]]:
     """Sorted distinct shingle hashes of each text, one after the other, and the n + 1 bounds between them; no set is empty."""
-    words = [[zlib.crc32(word.encode("utf-8", "replace")) for word in _WORD.findall(text.lower())] or [zlib.crc32(text.encode("utf-8", "replace"))] for text in texts]
+    words = [
+        [zlib.crc32(word.encode("utf-8", "replace")) for word in _WORD.findall(text.lower())]
+        or [zlib.crc32(text.encode("utf-8", "replace"))]
+        for text in texts
+    ]
     counts = np.fromiter(map(len, words), np.int64, len(words))
     flat = _mix(np.fromiter((word for row in words for word in row), np.uint64, int(counts.sum())) + _GOLDEN)
     ends = np.cumsum(counts)
@@ -129,4 +134,4 @@ def _similar(values: Hashes, starts: NDArray[np.int64], left: NDArray[np.int64],
 def _ranges(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Concatenation of start .. start + size for each pair."""
     ends = np.cumsum(sizes)
-    return np.arange(int(ends[-1]) if ends.size else 0) + np.repeat(starts - (ends - sizes), sizes)
+    return np.asarray(np.arange(int(ends[-1]) if ends.size else 0) + np.repeat(starts - (ends - sizes), sizes), np.int64)

@@ -75,7 +75,10 @@ class _Score:
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """The set, held out. ``texts`` are those of the set, then those of calibration files; ``source`` (T,) is the group or cluster of each."""
+    """The set, held out.
+
+    ``texts`` are those of the set, then those of calibration files; ``source`` (T,) is the group or cluster of each.
+    """
 
     rows: Rows
     texts: Sequence[str]
@@ -148,7 +151,9 @@ def _read(
     held = collect(calibration, FieldNames(names.text, None, names.group), seed, progress) if calibration else None
     texts = [*rows.texts, *(held.texts if held else ())]
     if held is not None and int(held.count.sum()) < _FEWEST_CALIBRATION_ROWS:
-        raise DataError(f"{', '.join(map(str, calibration))}: {int(held.count.sum())} calibration rows; at least {_FEWEST_CALIBRATION_ROWS} are needed")
+        raise DataError(
+            f"{', '.join(map(str, calibration))}: {int(held.count.sum())} calibration rows; at least {_FEWEST_CALIBRATION_ROWS} are needed"
+        )
     cluster = clusters(texts, progress.stage("finding near duplicates", len(texts)))
     if held is not None:
         divided = split_given(rows, held, cluster, seed=seed, reference_max=reference_max)

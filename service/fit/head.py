@@ -1,5 +1,6 @@
 """The linear head and the topics: scikit-learn, imported when a bundle is fitted and never at run time."""
 
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -21,7 +22,12 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """K clusters of the reference: ``centroids`` (K, d) float32 unit rows, ``topic`` (N,) int64, the nearest centroid of each reference row."""
+    """K clusters of the reference.
+
+    Attributes:
+        centroids: (K, d) float32 unit rows.
+        topic: (N,) int64, the nearest centroid of each reference row.
+    """
 
     centroids: Vectors
     topic: NDArray[np.int64]
@@ -33,7 +39,7 @@ def topic_count(n: int) -> int:
     >>> [topic_count(n) for n in (160, 12_000, 100_000)]
     [13, 110, 300]
     """
-    return min(max(round(n**0.5), _FEWEST_TOPICS), _MOST_TOPICS)
+    return min(max(round(math.sqrt(n)), _FEWEST_TOPICS), _MOST_TOPICS)
 
 
 def fit_topics(vectors: Vectors, seed: int) -> Topics:
@@ -83,5 +89,6 @@ def _logistic(vectors: Vectors, classes: NDArray[np.int64]) -> tuple[Vectors, Ve
         fitted = LogisticRegression(C=_INVERSE_PENALTY, max_iter=_ITERATIONS, tol=_TOLERANCE).fit(vectors, classes)
     weights, bias = np.asarray(fitted.coef_, np.float32).T, np.asarray(fitted.intercept_, np.float32)
     if bias.size == 1:  # two classes share one row of weights
-        weights, bias = np.concatenate([-weights, weights], axis=1) / 2, np.concatenate([-bias, bias]) / 2
+        weights, bias = np.concatenate([-weights, weights], axis=1), np.concatenate([-bias, bias])
+        weights, bias = weights * np.float32(0.5), bias * np.float32(0.5)
     return np.ascontiguousarray(weights), bias

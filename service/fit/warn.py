@@ -16,14 +16,22 @@ def warnings_for(
     used = counts.rows - counts.empty
     if used < FEW_ROWS:
         found.append(
-            f"only {used:,} rows: production counts as changed when its strange share exceeds {nulls['strange']:.1%} (5% is usual); a new topic that "
-            f"takes less than about {2 * max(nulls['strange'] - 0.05, 0.01):.0%} of prompts will not be seen, one that takes 10 points more will; "
+            f"only {used:,} rows: production counts as changed when its strange share exceeds {nulls['strange']:.1%} (5% is "
+            "usual); a new topic that "
+            f"takes less than about {2 * max(nulls['strange'] - 0.05, 0.01):.0%} of prompts will not be seen, one that takes 10 "
+            "points more will; "
             f"{FEW_ROWS:,} rows or more lower that bound"
         )
     if 1 / (counts.calibration + 1) > 0.01:
-        found.append(f"{counts.calibration} calibration rows are too few for the far flag (p at most 0.01): it will never be raised; 99 or more are needed")
+        found.append(
+            f"{counts.calibration} calibration rows are too few for the far flag (p at most 0.01): it will never be raised; 99 or "
+            "more are needed"
+        )
     if settings.label is not None and settings.head != "labels":
-        found.append(f"the label field {settings.label!r} holds {classes} class{'' if classes == 1 else 'es'} in the reference: the head was trained on topics")
+        found.append(
+            f"the label field {settings.label!r} holds {classes} class{'' if classes == 1 else 'es'} in the reference: the head "
+            "was trained on topics"
+        )
     if counts.unlabelled:
         found.append(f"{counts.unlabelled:,} rows have no label; the head was trained on the others")
     if loosened:

@@ -13,12 +13,21 @@ _FEWEST_SHARE = 0.0005
 _NAME_SHARE = 0.5
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _SENTENCE_END = ".!?:\n\"'"
+_FILLERS = frozenset(
+    """
+    able did does doing got just know let like look make need okay please really right say sure tell thank thanks things " "think
+    try use using want way yes
+    """.split()  # noqa: SIM905 - a hundred words are read more easily as text
+)
 _GIVEN_NAMES = frozenset(
-    """alex alice andrew anna anne anthony barbara ben betty brian carlos carol charles chris christopher daniel david deborah dennis diana donald
-    donna dorothy edward elizabeth emily emma eric frank george helen jack jacob james jane jason jean jeff jennifer jessica jim joan joe john jonathan
-    jose joseph juan julia karen kate kevin kim larry laura linda lisa louis lucy luis margaret maria marie mark martin mary matthew michael mike mohammed
-    nancy nick olivia pablo patricia paul peter rachel richard robert ronald ruth ryan sam samuel sandra sara sarah scott sharon simon stephen steve
-    steven susan thomas tim timothy tom victoria walter william""".split()
+    """
+    alex alice andrew anna anne anthony barbara ben betty brian carlos carol charles chris christopher daniel david deborah dennis
+    diana donald donna dorothy edward elizabeth emily emma eric frank george helen jack jacob james jane jason jean jeff jennifer
+    jessica jim joan joe john jonathan jose joseph juan julia karen kate kevin kim larry laura linda lisa louis lucy luis margaret
+    maria marie mark martin mary matthew michael mike mohammed nancy nick olivia pablo patricia paul peter rachel richard robert
+    ronald ruth ryan sam samuel sandra sara sarah scott sharon simon stephen steve steven susan thomas tim timothy tom victoria
+    walter william
+    """.split()  # noqa: SIM905 - a hundred words are read more easily as text
 )
 
 
@@ -27,7 +36,8 @@ def topic_words(
 ) -> list[tuple[str, ...]]:
     """Up to five words for each topic by c-TF-IDF (Grootendorst 2022): share in the topic times log(1 + mean topic length / frequency).
 
-    A word is allowed when the encoder's vocabulary has it whole, it occurs in at least 10 rows (0.05% of large sets) that come from at least 10
+    A word is allowed when the encoder's vocabulary has it whole, it occurs in at least 10 rows (0.05% of large sets) that come from at
+    least 10
     different sources, and it is neither usually capitalised inside a sentence nor a common given name. It may still be a rare allowed word.
 
     Args:
@@ -59,6 +69,7 @@ def topic_words(
         if count >= fewest
         and len(sources[word]) >= _FEWEST_ROWS
         and word not in ENGLISH_STOP_WORDS
+        and word not in _FILLERS
         and word not in _GIVEN_NAMES
         and capitals[word] <= _NAME_SHARE * inside[word]
         and in_vocabulary(word)
@@ -73,7 +84,9 @@ def _words(text: str, capitals: Counter[str], inside: Counter[str]) -> list[str]
         word = match.group()
         lower = word.lower()
         found.append(lower)
-        before = text[: match.start()].rstrip(" ")[-1:] if match.start() < 200 else text[match.start() - 20 : match.start()].rstrip(" ")[-1:]
+        before = (
+            text[: match.start()].rstrip(" ")[-1:] if match.start() < 200 else text[match.start() - 20 : match.start()].rstrip(" ")[-1:]
+        )
         if before and before not in _SENTENCE_END and not word.isupper():
             inside[lower] += 1
             capitals[lower] += word[0].isupper()

@@ -72,10 +72,13 @@ _ODD = [
     "##wordpiece ##like ##tokens",
 ]
 
-_WORDS = """account balance card transfer money please help want my the a to of how what when where why can you i is are do did change cancel order refund
-delivery phone plan data roaming bill invoice payment late fee contract upgrade password reset login error app website internet slow router modem
-signal coverage number port keep new old address move house name update email confirm pin blocked stolen lost found travel abroad currency exchange
-rate interest loan mortgage credit debit savings weather music recipe translate joke story write code python explain summarise article history""".split()
+_WORDS = """
+account balance card transfer money please help want my the a to of how what when where why can you i is are do did change cancel
+order refund delivery phone plan data roaming bill invoice payment late fee contract upgrade password reset login error app
+website internet slow router modem signal coverage number port keep new old address move house name update email confirm pin
+blocked stolen lost found travel abroad currency exchange rate interest loan mortgage credit debit savings weather music recipe
+translate joke story write code python explain summarise article history
+""".split()  # noqa: SIM905
 
 
 def texts() -> list[str]:
