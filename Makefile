@@ -44,7 +44,7 @@ check: $(VENV)/.stamp-dev ## Lint, formatting, types, layers, generated files, a
 	else echo "promtool is missing: alert rules were not checked"; fi
 
 bench: $(VENV)/.stamp-dev ## Run the long simulations and speed measurements (tens of minutes)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(DATA),--data $(abspath $(DATA)))
 
 dashboards: $(VENV)/.stamp-dev ## Write dashboards/json again from the code
 	$(BIN)/python -m dashboards.build
