@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/delay.py [--runs 400]
 
-200 prompts a window, strange prompts flagged with probability 0.8, 200 clean windows first, minimum effect 0, two streams sharing one page per 90 days
-(A = 259,200). The true clean share is 0.05, the null its PAC bound. The oracle is a CUSUM that knows the clean share, the size of the change and the design
-effect, with the threshold at which it pages as rarely: mean time between false pages 259,200 windows. Exit status 1 when a bar is missed.
+200 prompts a window, strange prompts flagged with probability 0.8, 200 clean windows first, minimum effect 0, two streams sharing one
+page per 90 days (A = 259,200). The true clean share is 0.05, the null its PAC bound. The oracle is a CUSUM that knows the clean share,
+the size of the change and the design effect, with the threshold at which it pages as rarely: mean time between false pages 259,200
+windows. Exit status 1 when a bar is missed.
 """
 
 import argparse
@@ -71,7 +72,9 @@ def known_effect(kind: str, seed: int) -> float:
 def delays(kind: str, null: float, effect: float, rise: float, runs: int, seed: int) -> NDArray[np.float64]:
     """Windows from the change to the first page in each run, inf beyond the horizon."""
     traffic = Traffic(kind, runs, seed)
-    detector = FlagRate.fit(null=np.full(runs, null), design_effect=np.full(runs, effect), ticket_rate=np.zeros(runs), page_rate=np.full(runs, 1 / THRESHOLD))
+    detector = FlagRate.fit(
+        null=np.full(runs, null), design_effect=np.full(runs, effect), ticket_rate=np.zeros(runs), page_rate=np.full(runs, 1 / THRESHOLD)
+    )
     traffic.begin(0.0)
     for n, x in zip(*traffic.draw(CLEAN_WINDOWS), strict=True):
         detector.update(Windows(n=n, x=x))
@@ -87,7 +90,7 @@ def delays(kind: str, null: float, effect: float, rise: float, runs: int, seed: 
 
 
 def oracle_threshold(rise: float) -> float:
-    """Threshold h of the binomial CUSUM whose mean time between false pages is A, by the Markov chain of Brook and Evans, Biometrika 1972."""
+    """Threshold h of the binomial CUSUM whose mean time between false pages is A: Markov chain of Brook and Evans, 1972."""
     slope, offset = oracle_step(rise)
     x = np.arange(PROMPTS + 1)
     law = binom.pmf(x, PROMPTS, STRANGE)
@@ -110,9 +113,9 @@ def oracle_step(rise: float) -> tuple[float, float]:
     return float(np.log(flagged(rise) / STRANGE)) - offset, offset
 
 
-def session_threshold(rise: float, effect: float, seed: int) -> float:
-    """The same for the CUSUM tempered by the known design effect, where windows depend on each other: from its excursions in 200 streams of 60 days."""
-    traffic, streams, windows = Traffic("spanning", 200, seed), 200, 60 * DAY
+def session_threshold(kind: str, rise: float, effect: float, seed: int) -> float:
+    """The same for the CUSUM tempered by the known design effect, from its excursions in 200 clean streams of 60 days."""
+    traffic, streams, windows = Traffic(kind, 200, seed), 200, 60 * DAY
     traffic.begin(0.0)
     slope, offset = oracle_step(rise)
     wanted = round(streams * windows / THRESHOLD)
@@ -162,10 +165,9 @@ def main() -> int:
             missed |= not kept
             told = "-" if bar is None else f"{'/'.join(map(str, bar))} {'kept' if kept else 'MISSED'}"
             print(f"| {kind} | {effect:.2f} | {rows} | {null:.4f} | " + " | ".join(map(_cell, found)) + f" | {told} |", flush=True)
-        if kind != "inside":
-            heights = [oracle_threshold(rise) if kind == "iid" else session_threshold(rise, effect, arguments.seed + 1) for rise in RISES]
-            found = [oracle_delays(kind, effect, h, rise, arguments.runs, arguments.seed) for h, rise in zip(heights, RISES, strict=True)]
-            print(f"| {kind}, oracle CUSUM | {effect:.2f} | - | {STRANGE:.4f} | " + " | ".join(map(_cell, found)) + " | - |", flush=True)
+        heights = [oracle_threshold(rise) if kind == "iid" else session_threshold(kind, rise, effect, arguments.seed + 1) for rise in RISES]
+        found = [oracle_delays(kind, effect, h, rise, arguments.runs, arguments.seed) for h, rise in zip(heights, RISES, strict=True)]
+        print(f"| {kind}, oracle CUSUM | {effect:.2f} | - | {STRANGE:.4f} | " + " | ".join(map(_cell, found)) + " | - |", flush=True)
     return int(missed)
 
 

@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/promise.py [--runs 500] [--days 90] [--world iid|inside|spanning]
 
-Every run has two streams, strange and far, with half of "1 page per 90 days" each. The true rate is exactly the null. The design effect is learned by each
-stream from 14 days, then frozen. A crossing consumes its evidence and the detector goes on by itself. Exit status 1 when a bar is missed.
+Every run has two streams, strange and far, with half of "1 page per 90 days" each. The true rate is exactly the null. The design effect
+is learned by each stream from 14 days, then frozen. A crossing consumes its evidence and the detector goes on by itself. Exit status 1
+when a bar is missed.
 """
 
 import argparse
@@ -61,7 +62,9 @@ def make_world(kind: str, rng: np.random.Generator, streams: int, rate: float) -
     return Sessions(rng, streams, Bank.make(rng, rate, CONCENTRATION), spanning=kind == "spanning")
 
 
-def simulate(kind: str, runs: int, windows: int, seed: int, learning_days: int = LEARNING_DAYS, budget_windows: int = BUDGET_DAYS * DAY) -> Promise:
+def simulate(
+    kind: str, runs: int, windows: int, seed: int, learning_days: int = LEARNING_DAYS, budget_windows: int = BUDGET_DAYS * DAY
+) -> Promise:
     """Count the pages of ``runs`` runs over ``windows`` windows after learning the design effect."""
     rng = np.random.default_rng(seed)
     calibration = Calibration.fit(np.arange(20_000))
@@ -93,7 +96,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20_260_101)
     parser.add_argument("--world", choices=WORLDS, action="append")
     arguments = parser.parse_args()
-    print("| world | design effect strange, far | mean pages a run | upper 95% | most in a run | paging within 9 days | seconds | bar |", flush=True)
+    print(
+        "| world | design effect strange, far | mean pages a run | upper 95% | most in a run | paging within 9 days | seconds | bar |",
+        flush=True,
+    )
     print("|---|---|---|---|---|---|---|---|", flush=True)
     missed = False
     for kind in arguments.world or WORLDS:
@@ -102,8 +108,8 @@ def main() -> int:
         kept = result.pages.mean() <= MEAN_BAR and result.upper <= UPPER_BAR and result.early.mean() <= EARLY_BAR
         missed |= not kept
         print(
-            f"| {kind} | {result.effect[0]:.2f}, {result.effect[1]:.2f} | {result.pages.mean():.3f} | {result.upper:.3f} | {result.pages.max()} "
-            f"| {result.early.mean():.1%} | {time.monotonic() - begun:.0f} | {'kept' if kept else 'MISSED'} |",
+            f"| {kind} | {result.effect[0]:.2f}, {result.effect[1]:.2f} | {result.pages.mean():.3f} | {result.upper:.3f} "
+            f"| {result.pages.max()} | {result.early.mean():.1%} | {time.monotonic() - begun:.0f} | {'kept' if kept else 'MISSED'} |",
             flush=True,
         )
     return int(missed)

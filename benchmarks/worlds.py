@@ -1,7 +1,7 @@
 """Simulated traffic for the promises of the detectors: independent prompts, sessions inside one window, sessions that span windows.
 
-A session has 10 to 20 prompts and a flag rate of its own, drawn from a Beta law; sessions start as a Poisson process, 200 prompts a window on average.
-Sessions are drawn from a bank of half a million made once; the bank's own flag share is the true rate, exactly.
+A session has 10 to 20 prompts and a flag rate of its own, drawn from a Beta law; sessions start as a Poisson process, 200 prompts a
+window on average. Sessions are drawn from a bank of half a million made once; the bank's own flag share is the true rate, exactly.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,15 @@ class Bank:
     position: NDArray[np.int64]
 
     @classmethod
-    def make(cls, rng: np.random.Generator, mean: float, concentration: float, strange: float = 0.0, sensitivity: float = 0.8, size: int = 1 << 19) -> Self:
+    def make(
+        cls,
+        rng: np.random.Generator,
+        mean: float,
+        concentration: float,
+        strange: float = 0.0,
+        sensitivity: float = 0.8,
+        size: int = 1 << 19,
+    ) -> Self:
         """Draw sessions; a share ``strange`` of them has the flag rate ``sensitivity`` instead of one drawn from the Beta law."""
         length = rng.integers(SHORTEST, LONGEST + 1, size)
         theta = rng.beta(mean * concentration, (1 - mean) * concentration, size)

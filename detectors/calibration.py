@@ -69,8 +69,8 @@ class Calibration:
     def pac_bound(self, alpha: float, delta: float) -> float:
         """Upper bound on the share of clean prompts with p <= alpha; wrong for at most a share delta of calibration draws.
 
-        A prompt has p <= alpha when it scores above the k-th largest calibration score, k = floor(alpha (n + 1)). Given the calibration set that
-        share is at most Beta(k, n + 1 - k), whatever the law of the scores; both parameters shrink to the effective n.
+        A prompt has p <= alpha when it scores above the k-th largest calibration score, k = floor(alpha (n + 1)). Given the calibration
+        set that share is at most Beta(k, n + 1 - k), whatever the law of the scores; both parameters shrink to the effective n.
 
         Args:
             alpha: flag level in (0, 1).
@@ -102,7 +102,7 @@ class Calibration:
 
 
 def _rank(n: int, alpha: float) -> int:
-    """k such that p <= alpha means above the k-th largest of n. At least 1: with fewer rows nothing is ever flagged, and the bound still holds."""
+    """k such that p <= alpha means above the k-th largest of n; at least 1: with k = 0 nothing is flagged, and the bound holds."""
     return max(int(np.floor(alpha * (n + 1) + 1e-9)), 1)
 
 

@@ -1,7 +1,7 @@
 """How long until a change is paged: the detection table of a bundle, by simulation with a fixed seed.
 
-The detector itself runs on drawn counts; nothing is approximated but the law of the counts (beta-binomial, with the variance that the design effect
-says). Sessions that span windows delay a page more than this table says, because their flags arrive over many windows.
+The detector itself runs on drawn counts; nothing is approximated but the law of the counts (beta-binomial, with the variance that the
+design effect says). Sessions that span windows delay a page more than this table says, because their flags arrive over many windows.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,8 @@ def detection_table(
 
     Cost: about 0.3 s for six rises at the defaults, less when all are found early.
 
-    >>> rows = detection_table(0.0536, 1.0, page_rate=1 / 259_200, flag_rate=0.05, prompts_per_window=200, rises=[0.1, 0.001], horizon=200, runs=50)
+    >>> usual = {"page_rate": 1 / 259_200, "flag_rate": 0.05, "prompts_per_window": 200}
+    >>> rows = detection_table(0.0536, 1.0, rises=[0.1, 0.001], horizon=200, runs=50, **usual)
     >>> [(row.rise, row.median) for row in rows]
     [(0.1, 4.0), (0.001, inf)]
     """
@@ -75,7 +76,10 @@ def detection_table(
     clean = np.full(shares.size * runs, flag_rate)
     strange = np.repeat(flag_rate + shares * (sensitivity - flag_rate), runs)
     detector = FlagRate.fit(
-        null=np.full(clean.size, null), design_effect=np.full(clean.size, design_effect), ticket_rate=np.zeros(clean.size), page_rate=np.full(clean.size, page_rate)
+        null=np.full(clean.size, null),
+        design_effect=np.full(clean.size, design_effect),
+        ticket_rate=np.zeros(clean.size),
+        page_rate=np.full(clean.size, page_rate),
     )
     for _ in range(clean_windows):
         detector.update(_draw(rng, clean, prompts_per_window, design_effect))
@@ -91,7 +95,10 @@ def detection_table(
 
 
 def _draw(rng: np.random.Generator, share: NDArray[np.float64], prompts: float, design_effect: float) -> Windows:
-    """One window of each run: n prompts (Poisson where the mean is not whole), flags with variance d n p (1 - p), at most that of one session a window."""
+    """One window of each run: n prompts (Poisson where the mean is not whole), flags with variance d n p (1 - p).
+
+    Where d > n the variance is that of one session a window.
+    """
     n = np.full(share.size, int(prompts)) if float(prompts).is_integer() else rng.poisson(prompts, share.size)
     if design_effect > 1:
         correlation = np.minimum((design_effect - 1) / np.maximum(n - 1, 1), 0.99)

@@ -1,8 +1,8 @@
 """Has the share of flagged prompts risen above its null? An e-detector for each stream, at two levels.
 
-Shiryaev-Roberts form of Shin, Ramdas, Rinaldo, arXiv 2203.03532: M <- (M + r) L, crossing at mean_g M_g >= 1. With E[L | past] <= 1 the sum of M and
-of the crossings so far minus r t is a supermartingale, because M is 0 again after a crossing. So the expected number of false crossings in t windows is
-at most r t, however long the detector runs and however often anybody looks.
+Shiryaev-Roberts form of Shin, Ramdas, Rinaldo, arXiv 2203.03532: M <- (M + r) L, crossing at mean_g M_g >= 1. With E[L | past] <= 1 the
+sum of M and of the crossings so far minus r t is a supermartingale, because M is 0 again after a crossing. So the expected number of
+false crossings in t windows is at most r t, however long the detector runs and however often anybody looks.
 """
 
 from typing import Self
@@ -21,11 +21,13 @@ LARGEST_EXPONENT = 700.0  # exp() of more overflows; the cap on L lies far below
 class FlagRate:
     """Two recursions a stream, ticket and page, each a mixture over the shares :data:`detectors.likelihood.RISE`.
 
-    M stays in linear scale: the cap on L and the crossing at 1 bound it above, r is added before every step, so it can neither overflow nor get
-    stuck at 0. Cost of an update: about 50 microseconds at 400 streams.
+    M stays in linear scale: the cap on L and the crossing at 1 bound it above, r is added before every step, so it can neither overflow
+    nor get stuck at 0. Cost of an update: about 0.1 ms at 400 streams.
     """
 
-    def __init__(self, null: NDArray[np.float64], design_effect: NDArray[np.float64], rates: NDArray[np.float64], evidence: NDArray[np.float64]) -> None:
+    def __init__(
+        self, null: NDArray[np.float64], design_effect: NDArray[np.float64], rates: NDArray[np.float64], evidence: NDArray[np.float64]
+    ) -> None:
         """Take checked arrays; use :meth:`fit` or :meth:`restore`. ``rates`` is (2, S), ``evidence`` is (2, G, S)."""
         self.null, self.design_effect, self._rates, self._evidence = null, design_effect, rates, evidence
         self._prepare()
@@ -37,7 +39,8 @@ class FlagRate:
         Args:
             null: (S,) float64 in (0, 1), largest share that is no news, minimum effect included.
             design_effect: (S,) float64, >= 1.
-            ticket_rate: (S,) float64 in [0, 1), false tickets accepted per window, weight * window length / budget period; 0 disables tickets.
+            ticket_rate: (S,) float64 in [0, 1), false tickets accepted per window, weight * window length / budget period; 0 disables
+                tickets.
             page_rate: (S,) float64 in [0, 1), the same for pages.
 
         Raises:
@@ -53,7 +56,9 @@ class FlagRate:
         [5.] [ True] [False]
         """
         null = likelihood.shares("null", null)
-        rates = np.stack([_rates(name, value, null.size) for name, value in zip(("ticket_rate", "page_rate"), (ticket_rate, page_rate), strict=True)])
+        rates = np.stack(
+            [_rates(name, value, null.size) for name, value in zip(("ticket_rate", "page_rate"), (ticket_rate, page_rate), strict=True)]
+        )
         return cls(null, likelihood.effects(design_effect, null.size), rates, np.zeros((2, RISE.size, null.size)))
 
     def _prepare(self) -> None:

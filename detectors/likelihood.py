@@ -4,8 +4,8 @@ For n prompts with x flagged, null share m and alternative share q,
 
     log L = [x ln(q / m) + (n - x) ln((1 - q) / (1 - m))] / d,
 
-d >= 1 the design effect: flags of one session come together, and d says how many of them are worth one. Tempering keeps E[L] <= 1 wherever it
-held for d = 1 (Jensen). Increments of the e-detector of Shin, Ramdas, Rinaldo, "E-detectors", arXiv 2203.03532, section 2.
+d >= 1 the design effect: flags of one session come together, and d says how many of them are worth one. Tempering keeps E[L] <= 1
+wherever it held for d = 1 (Jensen). Increments of the e-detector of Shin, Ramdas, Rinaldo, "E-detectors", arXiv 2203.03532, section 2.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """Is a stream with an open incident well again? The same e-detector, betting that the share lies below the null.
 
-SR form from 0 at the opening of the incident, threshold R: in expectation at most one false closing per R windows spent exactly at the null.
+SR form from 0 at the opening of the incident, threshold R: in expectation at most one false closing per R windows spent exactly at
+the null.
 """
 
 from typing import Self
@@ -19,7 +20,12 @@ class Recovery:
     """One recursion a stream, run only while an incident of that stream is open."""
 
     def __init__(
-        self, null: NDArray[np.float64], design_effect: NDArray[np.float64], threshold: float, running: NDArray[np.bool_], evidence: NDArray[np.float64]
+        self,
+        null: NDArray[np.float64],
+        design_effect: NDArray[np.float64],
+        threshold: float,
+        running: NDArray[np.bool_],
+        evidence: NDArray[np.float64],
     ) -> None:
         """Take checked arrays; use :meth:`fit` or :meth:`restore`. ``evidence`` is (G, S)."""
         self.null, self.design_effect, self.threshold, self._running, self._evidence = null, design_effect, threshold, running, evidence
@@ -64,7 +70,7 @@ class Recovery:
         self._evidence = np.where(where, 0.0, self._evidence)
 
     def reset(self, streams: NDArray[np.bool_], *, null: ArrayLike | None = None, design_effect: ArrayLike | None = None) -> None:
-        """Put the given (S,) parameters in force where ``streams`` is True and take the evidence away there; a running test runs on from 0."""
+        """Put the given (S,) parameters in force where ``streams`` is True; a running test goes on there from no evidence."""
         where = likelihood.mask("streams", streams, self.null.size)
         fresh = type(self).fit(
             null=self.null if null is None else np.where(where, null, self.null),
@@ -76,7 +82,7 @@ class Recovery:
         self._prepare()
 
     def update(self, windows: Windows) -> NDArray[np.bool_]:
-        """Take one closed window of every stream; (S,) bool, True where the test crossed. It stops there. Empty windows change nothing."""
+        """Take one closed window of every stream; (S,) bool, True where the test crossed and stopped. Empty windows do nothing."""
         n, x = likelihood.counts(windows, self.null.size)
         ratio = np.exp(np.minimum(self._slope * x + self._offset * n, np.log(self.threshold) / 3))
         self._evidence = np.where(self._running & (n > 0), (self._evidence + 1) * ratio, self._evidence)

@@ -90,13 +90,21 @@ def sketch_groups(
     >>> [(s.n, s.strange, s.tokens, s.topics.tolist()) for s in sketch_groups(np.array([1, 1]), 2, topics=2, **one)]
     [(0, 0, 0, [0, 0, 0]), (2, 1, 7, [0, 1, 1])]
     """
-    columns = {"p_value": p_value, "strange": strange, "far": far, "topic": topic, "tokens": tokens, "characters": characters, "truncated": truncated}
+    columns = {
+        "p_value": p_value,
+        "strange": strange,
+        "far": far,
+        "topic": topic,
+        "tokens": tokens,
+        "characters": characters,
+        "truncated": truncated,
+    }
     for name, column in columns.items():
         if column.shape != group.shape:
             raise ValueError(f"{name} has shape {column.shape}, group has {group.shape}")
-    if group.size and not (0 <= group.min() and group.max() < groups):
+    if group.size and not (group.min() >= 0 and group.max() < groups):
         raise ValueError(f"group must lie in [0, {groups})")
-    if topic.size and not (-1 <= topic.min() and topic.max() < topics):
+    if topic.size and not (topic.min() >= -1 and topic.max() < topics):
         raise ValueError(f"topic must lie in [-1, {topics})")
     bins = np.searchsorted(_EDGES, p_value, side="left").astype(np.int64)
     histogram = np.bincount(group * BINS + bins, minlength=groups * BINS).reshape(groups, BINS)
@@ -104,5 +112,7 @@ def sketch_groups(
     occupancy = np.bincount(group * (topics + 1) + place, minlength=groups * (topics + 1)).reshape(groups, topics + 1)
     counts = np.bincount(group, minlength=groups).tolist()
     # Weighted bincount sums in float64, which is exact for integers below 2**53.
-    sums = [np.bincount(group, weights=c, minlength=groups).astype(np.int64).tolist() for c in (strange, far, truncated, tokens, characters)]
+    sums = [
+        np.bincount(group, weights=c, minlength=groups).astype(np.int64).tolist() for c in (strange, far, truncated, tokens, characters)
+    ]
     return [Sketch(*row) for row in zip(counts, *sums, histogram, occupancy, strict=True)]

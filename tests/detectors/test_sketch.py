@@ -12,7 +12,11 @@ from detectors.sketch import BINS, P_VALUE_EDGES, Sketch, sketch_groups
 
 TOPICS = 3
 ROW = st.tuples(
-    st.integers(0, 3), st.sampled_from([*P_VALUE_EDGES.tolist(), 0.0004, 0.03, 0.77, 1.0]), st.integers(-1, TOPICS - 1), st.integers(0, 256), st.booleans()
+    st.integers(0, 3),
+    st.sampled_from([*P_VALUE_EDGES.tolist(), 0.0004, 0.03, 0.77, 1.0]),
+    st.integers(-1, TOPICS - 1),
+    st.integers(0, 256),
+    st.booleans(),
 )
 
 
@@ -47,7 +51,14 @@ def test_counts_are_those_of_a_plain_loop(rows):
             histogram[sum(value > np.float32(edge) for edge in P_VALUE_EDGES)] += 1
             topics[topic] += 1  # -1 is the last
         tokens = sum(r[3] for r in mine)
-        expected = (len(mine), sum(v <= np.float32(0.05) for v in p), sum(v <= np.float32(0.01) for v in p), sum(r[4] for r in mine), tokens, 5 * tokens)
+        expected = (
+            len(mine),
+            sum(v <= np.float32(0.05) for v in p),
+            sum(v <= np.float32(0.01) for v in p),
+            sum(r[4] for r in mine),
+            tokens,
+            5 * tokens,
+        )
         assert plain(made) == (*expected, histogram, topics)
 
 
@@ -74,7 +85,9 @@ def test_sketches_of_different_bundles_never_add():
         sketch([])[0] + Sketch(0, 0, 0, 0, 0, 0, np.zeros(BINS, np.int64), np.zeros(3, np.int64))
 
 
-@pytest.mark.parametrize(("row", "message"), [((4, 0.5, 0, 1, False), "group"), ((-1, 0.5, 0, 1, False), "group"), ((0, 0.5, 3, 1, False), "topic")])
+@pytest.mark.parametrize(
+    ("row", "message"), [((4, 0.5, 0, 1, False), "group"), ((-1, 0.5, 0, 1, False), "group"), ((0, 0.5, 3, 1, False), "topic")]
+)
 def test_what_is_out_of_range_is_refused(row, message):
     with pytest.raises(ValueError, match=message):
         sketch([row])
