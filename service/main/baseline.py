@@ -63,7 +63,7 @@ def learn(
     from service.main.history import learn_history
 
     summary = learn_history(history, bundle, model, text, time)
-    call("POST", url, "/v1/baseline", token_file, {"action": "learn", "model": model, "blocks": summary.blocks, "source": summary.source})
+    call("POST", url, "/v1/baseline", token_file, {"action": "learn", "model": model, **summary.arguments})
     typer.echo(f"{model}: learned from {summary.prompts:,} prompts of {summary.days} days")
     typer.echo(f"`tiltmeter baseline accept {model} --reason ...` puts it in force")
 

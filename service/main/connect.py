@@ -32,18 +32,18 @@ def ledger(config: Config, instance: str) -> Ledger:
         return Sql.open(database_url(config.ledger))
     from service.ledger.kafka import KafkaLedger
 
-    return KafkaLedger(config.ledger, instance=instance, source=config.source)
+    return KafkaLedger(config.ledger, instance)
 
 
-def journal(config: Config, instance: str) -> Journal:
+def journal(config: Config) -> Journal:
     """The decider's side. Raises ConfigError, Unavailable or Unusable."""
     if isinstance(config.ledger, SqlLedger):
         from service.ledger.sql_journal import SqlJournal
 
         return SqlJournal.open(database_url(config.ledger))
-    from service.ledger.kafka import KafkaJournal
+    from service.ledger.kafka_journal import KafkaJournal
 
-    return KafkaJournal(config.ledger, instance=instance)
+    return KafkaJournal(config.ledger)
 
 
 def source(config: Config, instance: str, held: Ledger) -> Source:

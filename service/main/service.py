@@ -234,7 +234,7 @@ class Service:
         if self.role == "decider":
             self._ledger = connect.patiently(lambda: connect.ledger(self.config, instance), stop, self._note("ledger"))
         store = connect.patiently(self._open_store, stop, self._note("history"))
-        journal: Journal | None = connect.patiently(lambda: connect.journal(self.config, instance), stop, self._note("ledger"))
+        journal: Journal | None = connect.patiently(lambda: connect.journal(self.config), stop, self._note("ledger"))
         if journal is None or store is None:
             return
         self._store = store
