@@ -94,6 +94,9 @@ class Judge:
             for i in range(self._index[name], self._index[name] + PER_MODEL):
                 self._incidents.add(name, self._name(i), int(n[i]), int(x[i]))
         self._cross(step.evidence, end, behind > self._backlog_after)
+        for stream in np.flatnonzero(step.recovered.any(axis=0)).tolist():
+            if not self._incidents.levels(self._names[stream // PER_MODEL], self._name(stream)):
+                self._streams.forget_change(stream)
         verdicts = self._verdicts(start, found, n, x, step.evidence)
         for name, sketch in found.items():
             if self._learning[name].take(start, sketch, not self._incidents.any_open(name)):

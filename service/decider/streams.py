@@ -121,6 +121,12 @@ class Streams:
         where[LEVELS.index(level) * len(self) + stream] = True
         (self.recovery.start if on else self.recovery.stop)(where)
 
+    def forget_change(self, stream: int) -> None:
+        """Its incident is over: the next change begins later."""
+        where = np.zeros(len(self), bool)
+        where[stream] = True
+        self.change.reset(where)
+
     def to_json(self) -> dict[str, Any]:
         """Detector states with the names and parameters they belong to."""
         change = self.change.snapshot()
