@@ -1,14 +1,8 @@
 """PromQL by name, kept apart from layout; a metric that service.metrics does not define cannot be asked for."""
 
-from service.metrics import DEFINITIONS, SEVERITIES, STATES
+from service.metrics import SEVERITIES, STATES, names
 
-_SERIES = {
-    series
-    for definition in DEFINITIONS
-    for series in (
-        [f"{definition.name}_{part}" for part in ("bucket", "sum", "count")] if definition.kind == "histogram" else [definition.name]
-    )
-}
+_SERIES = names()
 _TARGET = 'job=~"$job", instance=~"$instance"'
 
 

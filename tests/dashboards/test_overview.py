@@ -11,18 +11,13 @@ import pytest
 
 from dashboards import build
 from dashboards import queries as queries_module
-from service.metrics import DEFINITIONS
+from service.metrics import DEFINITIONS, names
 
 DASHBOARD: dict[str, Any] = json.loads((build.FOLDER / "overview.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 EXPRESSIONS = [(panel["title"], target["expr"]) for panel in PANELS for target in panel["targets"]]
 # What prometheus-client exports for every process on Linux, as far as the dashboard uses it.
 PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
-
-
-def _names() -> set[str]:
-    for_histograms = {f"{d.name}_{part}" for d in DEFINITIONS if d.kind == "histogram" for part in ("bucket", "sum", "count")}
-    return {d.name for d in DEFINITIONS if d.kind != "histogram"} | for_histograms | PROCESS
 
 
 def _plain(expression: str) -> str:
@@ -71,7 +66,7 @@ def test_expression_asks_for_known_metrics_of_the_chosen_target(title: str, expr
     selectors = list(_selectors(promql_parser.parse(_plain(expression))))
     assert len(selectors) == expression.count("{") > 0, title
     for selector in selectors:
-        assert selector.name in _names()
+        assert selector.name in names() | PROCESS
         matched = {matcher.name for matcher in selector.matchers.matchers}
         assert {"job", "instance"} <= matched
         labels = next((d.labels for d in DEFINITIONS if d.name == selector.name), ())

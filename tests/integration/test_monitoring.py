@@ -1,0 +1,149 @@
+"""A real Prometheus scrapes what the service exports: every panel has an answer, and a page reaches a real Alertmanager."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import start_http_server
+
+from parts.monitoring import Alertmanager, Prometheus
+from service.metrics import (
+    STAGES,
+    DeciderReading,
+    ModelReading,
+    Reading,
+    SeverityReading,
+    StreamReading,
+    Timing,
+    WorkerReading,
+    registry,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = "support-bot"
+
+
+@dataclass
+class Exporter:
+    """The service's own collector over readings that the test sets; counters grow with every scrape."""
+
+    severity: str = "none"
+    scrapes: int = 0
+
+    def read(self) -> Reading:
+        self.scrapes += 1
+        now, grown = time.time(), 100 * self.scrapes
+        timed = {stage: Timing().add(0.02) for stage in STAGES}
+        streams = [
+            StreamReading(MODEL, name, "ok", 0.04, 0.055, {"page": 0.3, "ticket": 0.4}, {"page": 5.4, "ticket": 4.3})
+            for name in ("ood_share", "far_share")
+        ]
+        worker = WorkerReading(
+            prompts={MODEL: grown},
+            tokens={MODEL: 30 * grown},
+            truncated={MODEL: self.scrapes},
+            rejected={"not_json": self.scrapes},
+            stages=timed,
+            queued=0,
+            lag=0,
+            source_time=now - 5,
+            last_flush=now - 2,
+        )
+        decider = DeciderReading(
+            active=True,
+            watermark=now - 40,
+            last_checkpoint=now - 10,
+            last_verdict={MODEL: now - 60},
+            streams=[replace(stream, state="page" if self.severity == "critical" else "ok") for stream in streams],
+            severities=[SeverityReading(MODEL, "drift", "support", self.severity)],
+            incidents={(MODEL, "page"): int(self.severity == "critical")},
+            stages=timed,
+        )
+        return Reading([ModelReading(MODEL, "0123", "support", "4567")], ["not_json"], [("onnxruntime", "cpu")], worker, decider)
+
+
+@pytest.fixture(scope="module")
+def exporter() -> Iterator[tuple[Exporter, int]]:
+    readings = Exporter()
+    server, thread = start_http_server(0, addr="127.0.0.1", registry=registry(readings.read))
+    yield readings, server.server_port
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def pager(alertmanager: type[Alertmanager], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
+    config = {"route": {"receiver": "nobody", "group_wait": "1s"}, "receivers": [{"name": "nobody"}]}
+    server = alertmanager(tmp_path_factory.mktemp("alertmanager"), config)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def scraper(
+    prometheus: type[Prometheus], exporter: tuple[Exporter, int], pager: Alertmanager, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    config: dict[str, Any] = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(ROOT / "dashboards" / "rules" / "*.yaml")],
+        "scrape_configs": [{"job_name": "tiltmeter", "static_configs": [{"targets": [f"127.0.0.1:{exporter[1]}"]}]}],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [pager.url.removeprefix("http://")]}]}]},
+    }
+    server = prometheus(tmp_path_factory.mktemp("prometheus"), config)
+    server.start()
+    server.wait_for('count_over_time(up{job="tiltmeter"}[1m]) >= 4')
+    yield server
+    server.stop()
+
+
+def _expressions() -> list[tuple[str, str]]:
+    dashboard = json.loads((ROOT / "dashboards" / "json" / "overview.json").read_text())
+    variables = {"$__rate_interval": "10s", "$job": "tiltmeter", "$instance": ".+", "$model_name": ".+"}
+    found = []
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets") or []:
+            expression = target["expr"]
+            for name, value in variables.items():
+                expression = expression.replace(name, value)
+            found.append((panel["title"], expression))
+    return found
+
+
+@pytest.mark.parametrize(("title", "expression"), _expressions(), ids=[f"{title}-{i}" for i, (title, _) in enumerate(_expressions())])
+def test_every_panel_has_an_answer(scraper: Prometheus, title: str, expression: str) -> None:
+    result = scraper.query(expression)
+    assert result, f"{title} is empty: {expression}"
+    assert all(series["value"][1] != "NaN" for series in result if "histogram_quantile" not in expression)
+
+
+def test_states_and_severity_come_out_as_the_panels_map_them(scraper: Prometheus) -> None:
+    queries = dict(_expressions())
+    assert [series["value"][1] for series in scraper.query(queries["Must somebody get up?"])] == ["0"]
+    assert {series["value"][1] for series in scraper.query(queries["State of every stream"])} == {"0"}
+
+
+def test_quiet_is_quiet_and_critical_reaches_the_pager(scraper: Prometheus, exporter: tuple[Exporter, int], pager: Alertmanager) -> None:
+    assert scraper.query('ALERTS{alertname=~"Tiltmeter.+"}') == []
+    exporter[0].severity = "critical"
+    try:
+        scraper.wait_for('ALERTS{alertname="TiltmeterPage", alertstate="firing"}')
+        deadline = time.monotonic() + 30
+        while not (alerts := pager.alerts()):
+            assert time.monotonic() < deadline, "the alert did not reach Alertmanager"
+            time.sleep(0.3)
+        labels = alerts[0]["labels"]
+        assert labels["alertname"] == "TiltmeterPage"
+        assert (labels["model_name"], labels["owner"], labels["severity"]) == (MODEL, "support", "critical")
+        assert "instance" not in labels
+        # 2 in service.metrics.SEVERITIES, 5 in the reversed STATES
+        queries = dict(_expressions())
+        assert [series["value"][1] for series in scraper.query(queries["Must somebody get up?"])] == ["2"]
+        assert {series["value"][1] for series in scraper.query(queries["State of every stream"])} == {"5"}
+    finally:
+        exporter[0].severity = "none"
