@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -61,9 +61,10 @@ class Pending:
         """Sketches counted together or not at all, one entry per key."""
         return [Deltas(sketches, key) for key, sketches in self._parts.items()]
 
-    def report(self, worker: str, sent: float) -> Report:
-        """How far this worker has got, to be appended with :meth:`deltas`."""
-        return Report(worker, dict(self._positions), dict(self.progress), self._partitions, sent)
+    def report(self, worker: str, sent: float, held: Mapping[Partition, int]) -> Report:
+        """How far this worker has got, to be appended with :meth:`deltas`; ``held``: where partitions stood that have not moved."""
+        still = {name: Span(held[name], held[name]) for name in self.progress if name in held}
+        return Report(worker, still | self._positions, dict(self.progress), self._partitions, sent)
 
     def totals(self, repeats: frozenset[str]) -> Counter[tuple[str, str]]:
         """(what, model) -> number, for what the ledger counted: ``prompts``, ``tokens``, ``truncated``."""

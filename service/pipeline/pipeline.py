@@ -102,6 +102,8 @@ class Pipeline:
         self._watermark = -math.inf
         self._paused: frozenset[Partition] = frozenset()
         self._flags: dict[Partition, tuple[bool, bool]] = {}
+        self._held: dict[Partition, int] = {}
+        self._held_lease: object = None
         self._watchdog = Watchdog()
 
     def run(self, stop: threading.Event) -> None:
@@ -167,8 +169,14 @@ class Pipeline:
 
     def _flush(self) -> None:
         started, pending = self._monotonic(), self._pending
+        # A partition that has not moved is reported at its last position, so that a reader that lost it is fenced here too: what it
+        # says about idleness may be out of date. Only under the same lease is that position known to be ours.
+        held = self._held if pending.lease == self._held_lease else {}
+        report = pending.report(self._worker, self._clock(), held)
         with self._watchdog.limit("flush"):
-            repeats = self._ledger.append(pending.deltas(), pending.report(self._worker, self._clock()), pending.lease)
+            repeats = self._ledger.append(pending.deltas(), report, pending.lease)
+        self._held = held | {name: span.stop for name, span in report.positions.items()}
+        self._held_lease = pending.lease
         self._flushed_at = self._time("flush", started)
         self._last_flush, self._ledger_up = self._clock(), True
         self._totals.update(pending.totals(repeats))
@@ -183,7 +191,7 @@ class Pipeline:
     def _rewind(self, stop: threading.Event) -> None:
         """Drop what is unflushed and go back to what the ledger holds, however often that takes."""
         self._pending = Pending(self._windows.length)
-        self._flags = {}
+        self._flags, self._held = {}, {}
         self._rewinds += 1
         pause = _RETRY[0]
         while True:
