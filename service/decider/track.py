@@ -76,9 +76,11 @@ class Track:
         self._windows = Ring(WINDOW, KEPT)
         self._evidence = Ring(EVIDENCE, SHOWN)
         self._topics: deque[tuple[int, NDArray[np.int64]]] = deque(maxlen=WORDY)
+        self._recent: NDArray[Any] | None = None
 
     def append(self, start: int, sketch: Sketch, evidence: Evidence, first: int) -> None:
         """Add one closed window; ``first`` is the model's first stream in ``evidence``."""
+        self._recent = None
         pair = slice(first, first + 2)
         self._windows.append((start, sketch.n, (sketch.strange, sketch.far)))
         self._evidence.append((evidence.log10_ticket[pair], evidence.log10_page[pair]))
@@ -86,8 +88,10 @@ class Track:
 
     def recent(self, length: float) -> NDArray[Any]:
         """Windows with prompts among the newest 60, by time."""
-        rows = self._windows.rows[-RECENT:]
-        return rows[rows["start"] > rows["start"][-1] - RECENT * length] if rows.size else rows
+        if self._recent is None:
+            rows = self._windows.rows[-RECENT:]
+            self._recent = rows[rows["start"] > rows["start"][-1] - RECENT * length] if rows.size else rows
+        return self._recent
 
     def since(self, start: float) -> NDArray[Any]:
         """Windows from ``start`` on."""
@@ -130,6 +134,7 @@ class Track:
         """Inverse of :meth:`to_json`."""
         self._windows.load(decode_array(state["windows"]))
         self._evidence.load(decode_array(state["evidence"]))
+        self._recent = None
         starts = self._windows.rows["start"].tolist()
         topics = list(decode_array(state["topics"]).astype(np.int64)) if state["topics"] else []
         self._topics = deque(zip(starts[len(starts) - len(topics) :], topics, strict=True), maxlen=WORDY)
