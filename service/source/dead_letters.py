@@ -85,7 +85,9 @@ class DeadLetters:
             ("tiltmeter.offset", str(record.offset).encode()),
         ]
         time = record.timestamp if record.timestamp >= 0 else None
-        return producer.send(self._settings.dead_letter_topic, key=record.key, value=record.value, headers=headers, timestamp_ms=time)
+        # The client refuses a record with neither key nor value.
+        value = b"" if record.key is None and record.value is None else record.value
+        return producer.send(self._settings.dead_letter_topic, key=record.key, value=value, headers=headers, timestamp_ms=time)
 
     def close(self) -> None:
         """Let go of the connection."""

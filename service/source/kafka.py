@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
@@ -24,6 +24,7 @@ from kafka.errors import (
     OffsetOutOfRangeError,
     RetriableError,
 )
+from kafka.structs import ConsumerGroupMetadata, MemberState, TopicPartition
 
 from service.config import KafkaSource as KafkaSettings
 from service.config import Windows
@@ -39,6 +40,7 @@ FUTURE = 86_400.0
 """A record stamped further ahead of the wall clock than this carries a bad time (``clock: wall`` only)."""
 
 _RPC = 5_000
+_PATIENCE = 6.0
 _LOOK_EVERY = 5.0
 _BACK_OFF = (0.5, 15.0)
 _TOPIC_ATTEMPTS = 5
@@ -131,9 +133,10 @@ class KafkaSource:
         self._settled = False
         self._handed_out = False
         self._member: tuple[int, str] | None = None
-        self._lease: Any = None
+        self._lease: ConsumerGroupMetadata | None = None
         self._partitions: frozenset[Partition] = frozenset()
         self._starts: dict[TopicPartition, int] = {}
+        self._gone: dict[TopicPartition, int] = {}
         self._known_first: frozenset[int] | None = None
         self._paused: frozenset[Partition] = frozenset()
         self._looked = float("-inf")
@@ -154,7 +157,10 @@ class KafkaSource:
                 return self._nothing(deadline)
             records = consumer.poll(timeout_ms=max(0, int((deadline - time.monotonic()) * 1000)), max_records=limit)
             self._lease = consumer.group_metadata()
-            self._check_member(self._lease)
+            if self._is_stale(self._lease):
+                # Dropped here, these records are read again after the seek.
+                self._change(self._changes.what or "the consumer group was rebalanced")
+                return self._nothing(deadline)
             batch = self._batch(consumer, records)
         except (NoOffsetForPartitionError, IllegalStateError):
             self._change("partitions were reassigned")
@@ -215,9 +221,10 @@ class KafkaSource:
         consumer = None
         try:
             consumer = open_consumer(self._settings, {**_FIXED, "group_id": self._settings.group}, self._environ)
+            # Subscribed before it asks for metadata, the client does not rebalance again as soon as they arrive.
+            consumer.subscribe([self._settings.topic], listener=self._changes)
             self._find_topic(consumer)
             self._known_first = self._first_start(consumer)
-            consumer.subscribe([self._settings.topic], listener=self._changes)
         except KafkaError as error:
             if consumer is not None:
                 consumer.close(autocommit=False, timeout_ms=1000)
@@ -282,30 +289,27 @@ class KafkaSource:
             self._handed_out = False
             raise Rewound(what)
 
-    def _check_member(self, lease: Any) -> None:
-        """Raise Rewound after a change of assignment or generation, or when the lease would fence nothing."""
+    def _is_stale(self, lease: ConsumerGroupMetadata) -> bool:
+        """After a change of assignment or generation, during one, or when the lease would fence nothing."""
         member = (lease.generation_id, lease.member_id)
-        if self._changes.what is not None or member != self._member or lease.generation_id < 0:
-            self._change(self._changes.what or "the consumer group was rebalanced")
+        return self._changes.what is not None or member != self._member or lease.state != MemberState.STABLE or lease.generation_id < 0
 
     def _settle(self, consumer: KafkaConsumer, deadline: float) -> bool:
-        """Join the group and seek every assigned partition; False when that is not done by the deadline.
+        """Join the group and seek every assigned partition; False when that is not done in time.
 
-        Records that a poll returns on the way are dropped: they are read again after the seek.
+        The client forgets a join that completes while nobody polls, and joins again; so while the group is rebalanced this waits
+        longer than it was asked to. Records that a poll returns on the way are dropped: they are read again after the seek.
         """
-        while not self._settled:
-            if not consumer.assignment() or self._changes.what is not None:
+        deadline = max(deadline, time.monotonic() + _PATIENCE)
+        while not self._settled and time.monotonic() < deadline:
+            lease = consumer.group_metadata()
+            if lease.state != MemberState.STABLE or self._changes.what is not None:
                 self._changes.what = None
                 with suppress(NoOffsetForPartitionError, OffsetOutOfRangeError):
-                    consumer.poll(timeout_ms=max(1, int((deadline - time.monotonic()) * 1000)), max_records=1)
-            lease = consumer.group_metadata()
-            assigned = sorted(consumer.assignment())
-            if lease.generation_id >= 0 and self._seek(consumer, assigned):
-                self._lease = lease
-                self._member = (lease.generation_id, lease.member_id)
-                self._settled = self._changes.what is None
-            if time.monotonic() >= deadline:
-                break
+                    consumer.poll(timeout_ms=200, max_records=1)
+            elif self._seek(consumer, sorted(consumer.assignment())):
+                self._lease, self._member = lease, (lease.generation_id, lease.member_id)
+                self._settled = not self._is_stale(consumer.group_metadata())
         return self._settled
 
     def _seek(self, consumer: KafkaConsumer, assigned: Sequence[TopicPartition]) -> bool:
@@ -341,8 +345,9 @@ class KafkaSource:
         """Where to read on. What was deleted before it was read is lost; a topic made anew is read from its beginning."""
         if first <= position <= last:
             return position
-        gone = max(0, first - position)
-        self.lost += gone
+        if self._gone.get(partition) != position:
+            self._gone[partition] = position
+            self.lost += max(0, first - position)
         _log.error("%s: position %d is out of range (%d to %d); reading on at %d", self._name(partition), position, first, last, first)
         return first
 

@@ -1,19 +1,17 @@
 """Opening Kafka clients, and saying in a person's words what stops them."""
 
+import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.codec import has_lz4, has_snappy, has_zstd
 from kafka.errors import (
     AuthorizationError,
     GroupAuthorizationFailedError,
-    IllegalSaslStateError,
     KafkaConfigurationError,
     KafkaError,
-    SaslAuthenticationFailedError,
     UnsupportedCodecError,
-    UnsupportedSaslMechanismError,
 )
 from kafka.net.compat import KafkaNetClient
 
@@ -55,6 +53,9 @@ def _open(kind: Callable[..., Any], settings: KafkaSource, fixed: Mapping[str, A
         opened.append(KafkaNetClient(**configs))
         return opened[-1]
 
+    refusals = _Refusals()
+    logger = logging.getLogger("kafka.net")
+    logger.addHandler(refusals)
     try:
         return kind(**{**options, **fixed, "bootstrap_timeout_ms": int(BOOTSTRAP_SECONDS * 1000), "kafka_client": net_client})
     except BaseException as error:
@@ -63,7 +64,29 @@ def _open(kind: Callable[..., Any], settings: KafkaSource, fixed: Mapping[str, A
             client.close()
         if isinstance(error, KafkaConfigurationError | ValueError | TypeError | OSError):
             raise ConfigError(f"source.options: {error}") from None
+        if refusals.reason is not None:
+            raise ConfigError(f"{settings.bootstrap_servers}: {refusals.reason}") from None
         raise
+    finally:
+        logger.removeHandler(refusals)
+
+
+class _Refusals(logging.Handler):
+    """Why the broker refused us while a client was opening. The client itself only says, in the end, that time was up."""
+
+    _REASONS: ClassVar[dict[str, str]] = {
+        "SaslAuthenticationFailedError": "the broker refuses the login; check sasl_plain_username and the password",
+        "UnsupportedSaslMechanismError": "the broker does not know this sasl_mechanism",
+        "CERTIFICATE_VERIFY_FAILED": "the broker's certificate cannot be verified; check ssl_cafile",
+    }
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.reason: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        self.reason = next((reason for sign, reason in self._REASONS.items() if sign in text), self.reason)
 
 
 def acl_command(settings: KafkaSource, operation: str, resource: str) -> str:
@@ -82,8 +105,6 @@ def refused(error: KafkaError, settings: KafkaSource) -> ConfigError | None:
         return ConfigError(f"no right to use consumer group '{settings.group}': {command}")
     if isinstance(error, AuthorizationError):
         return ConfigError(f"no right to read topic '{settings.topic}': {acl_command(settings, 'Read', f'--topic {settings.topic}')}")
-    if isinstance(error, SaslAuthenticationFailedError | UnsupportedSaslMechanismError | IllegalSaslStateError):
-        return ConfigError(f"{settings.bootstrap_servers}: the broker refuses the login ({type(error).__name__})")
     if isinstance(error, UnsupportedCodecError):
         return ConfigError(f"topic '{settings.topic}' is compressed in a way that cannot be read: {_EXTRA}")
     return None

@@ -1,6 +1,7 @@
 """The Kafka source against a real broker."""
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import OffsetAndMetadata, TopicPartition
+
 from parts.kafka import Broker
 from service.config import Fields, KafkaSource, Model, Windows
 from service.errors import ConfigError, Rewound
@@ -48,10 +50,10 @@ class Bench:
     def settings(self, **changes: Any) -> KafkaSource:
         return KafkaSource(topic=self.topic, group=f"group-{self.topic}", bootstrap_servers=self.broker.bootstrap, **changes)
 
-    def source(self, *, windows: Windows | None = None, kafka_ledger: bool = False, clock: Callable[[], float] = time.time, **changes: Any) -> Source:
+    def source(self, *, windows: Windows | None = None, kafka_ledger: bool = False, **changes: Any) -> Source:
         decoder = Decoder(Fields(time="time"), {"bot": Model(bundle=Path("b"))}, 20.0)
         positions = None if kafka_ledger else self.ledger.positions
-        source = Source(self.settings(**changes), decoder, windows or Windows(), positions=positions, environ={}, clock=clock)
+        source = Source(self.settings(**changes), decoder, windows or Windows(), positions=positions, environ={})
         self.sources.append(source)
         return source
 
@@ -60,9 +62,11 @@ class Bench:
 
     def produce_raw(self, *values: bytes | None, partition: int = 0, at: float | None = None, **options: Any) -> None:
         producer = KafkaProducer(bootstrap_servers=self.broker.bootstrap, **options)
+        stamp = NOW if at is None else at
         try:
             for value in values:
-                producer.send(self.topic, value, partition=partition, timestamp_ms=int((NOW if at is None else at) * 1000)).get(timeout=20)
+                key = b"k" if value is None else None
+                producer.send(self.topic, value, key=key, partition=partition, timestamp_ms=int(stamp * 1000)).get(timeout=20)
         finally:
             producer.close()
 
@@ -84,11 +88,22 @@ def bench(kafka: Broker) -> Iterator[Callable[..., Bench]]:
         one.close()
 
 
+def step(source: Source, found: list[str] | None = None) -> Batch:
+    """One poll as the pipeline does it: after a change of the assignment, what is not in the ledger is thrown away and read again."""
+    try:
+        return source.poll(100, 0.2)
+    except Rewound:
+        if found is not None:
+            found.clear()
+        source.rewind()
+        return Batch()
+
+
 def joined(source: Source, partitions: int = 1, within: float = 20.0) -> Batch:
     """Poll until the source reads its partitions; the batch that records their start."""
     end = time.monotonic() + within
     while time.monotonic() < end:
-        batch = source.poll(100, 0.2)
+        batch = step(source)
         if len(batch.progress) >= partitions:
             return batch
     raise AssertionError(f"not joined within {within} s: {source.trouble}")
@@ -99,7 +114,7 @@ def texts(source: Source, count: int, ledger: Ledger | None = None, within: floa
     found: list[str] = []
     end = time.monotonic() + within
     while len(found) < count and time.monotonic() < end:
-        batch = source.poll(100, 0.2)
+        batch = step(source, None if ledger is not None else found)
         found += [prompt.text for prompt in batch.prompts]
         if ledger is not None:
             ledger.append(batch)
@@ -165,31 +180,63 @@ def test_the_group_offsets_are_the_positions_of_a_kafka_ledger(bench: Callable[.
     assert texts(source, 1) == ["three"]
 
 
-def test_a_rebalance_raises_rewound_and_no_position_is_read_by_both(bench: Callable[..., Bench]) -> None:
+class Worker(threading.Thread):
+    """Polls and appends at once, like a pipeline that flushes every batch."""
+
+    def __init__(self, source: Source, ledger: Ledger) -> None:
+        super().__init__()
+        self.source, self.ledger = source, ledger
+        self.stopping = threading.Event()
+        self.rewound = 0
+        self.last = Batch()
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                self.last = self.source.poll(100, 0.2)
+                self.ledger.append(self.last)
+            except Rewound:
+                self.rewound += 1
+                self.source.rewind()
+
+
+def wait_for(condition: Callable[[], bool], within: float = 30.0) -> None:
+    end = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < end, f"not within {within} s"
+        time.sleep(0.05)
+
+
+def test_a_rebalance_raises_rewound_and_every_position_is_read_once(bench: Callable[..., Bench]) -> None:
     b = bench(partitions=2)
     one = b.source(start="earliest")
     b.ledger.append(joined(one, 2))
     for partition in (0, 1):
         b.produce("a", "b", partition=partition)
+    # Handed over and not in the ledger when the partitions change hands.
     assert len(texts(one, 4)) == 4
-    two = b.source(start="earliest")
-    raised = False
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        batch = two.poll(100, 0.1)
-        b.ledger.append(batch)
-        try:
-            batch = one.poll(100, 0.1)
-            if raised:
-                b.ledger.append(batch)
-        except Rewound:
-            raised = True
-            one.rewind()
-        if raised and set(b.ledger.held.values()) == {2} and len(one._places) == len(two._places) == 1:
-            break
-    assert raised
-    assert b.ledger.held == {f"{b.topic}/0": 2, f"{b.topic}/1": 2}
-    assert one.poll(1, 0.1).partitions == two.poll(1, 0.1).partitions == {f"{b.topic}/0", f"{b.topic}/1"}
+    workers = [Worker(one, b.ledger)]
+    workers[0].start()
+    workers.append(Worker(b.source(start="earliest"), b.ledger))
+    workers[1].start()
+    try:
+        names = {f"{b.topic}/0", f"{b.topic}/1"}
+        wait_for(lambda: all(len(worker.last.progress) == 1 for worker in workers))
+        wait_for(lambda: b.ledger.held == dict.fromkeys(names, 2))
+        for partition in (0, 1):
+            b.produce("c", partition=partition)
+        wait_for(lambda: b.ledger.held == dict.fromkeys(names, 3))
+        assert workers[0].rewound >= 1
+        assert workers[0].last.partitions == workers[1].last.partitions == names
+        # The one that is left takes over.
+        workers[1].stopping.set()
+        workers[1].join()
+        workers[1].source.close()
+        wait_for(lambda: len(workers[0].last.progress) == 2)
+    finally:
+        for worker in workers:
+            worker.stopping.set()
+            worker.join()
 
 
 def test_a_partition_added_later_is_read_from_its_beginning(bench: Callable[..., Bench]) -> None:
@@ -263,7 +310,8 @@ def test_records_that_are_no_prompts_are_counted_and_put_aside(bench: Callable[.
     source = b.source(start="earliest", dead_letter_topic=dead)
     deep = b"[" * 100_000
     nested = b'{"a":' * 100_000
-    b.produce_raw(b"not json", b"\xff\xfe", None, deep, nested, b'{"text": " "}', b'{"model": "x", "text": "y"}', b'{"text": "nul \\u0000 byte"}')
+    b.produce_raw(b"not json", b"\xff\xfe", None, deep, nested, b'{"text": " "}', b'{"model": "x", "text": "y"}')
+    b.produce_raw(b'{"text": "nul \\u0000 byte"}')
     rejected: dict[str, int] = {}
     prompts: list[str] = []
     end = time.monotonic() + 20
@@ -349,3 +397,45 @@ def test_a_missing_topic_is_named_with_the_command_that_creates_it(bench: Callab
     source._settings = b.settings().model_copy(update={"topic": "no-such-topic"})
     with pytest.raises(ConfigError, match=r"topic 'no-such-topic' does not exist .*kafka-topics.sh .*--create --topic no-such-topic"):
         source.poll(1, 1)
+
+
+def test_a_broker_that_is_down_is_waited_for_at_the_start_and_in_the_middle(kafka_libs: Path, tmp_path: Path) -> None:
+    broker = Broker(kafka_libs, tmp_path)
+    broker.start()
+    b = Bench(broker)
+    b.produce("one")
+    broker.stop()
+    source = b.source(start="earliest", windows=Windows(idle_after=2.0))
+    try:
+        began = time.monotonic()
+        assert source.poll(10, 0.5) == Batch()
+        assert time.monotonic() - began < 8
+        assert source.trouble is not None
+        assert broker.bootstrap in source.trouble
+        broker.start()
+        assert texts(source, 1, b.ledger, within=40) == ["one"]
+        assert source.trouble is None
+        broker.stop()
+        end = time.monotonic() + 40
+        while source.trouble is None and time.monotonic() < end:
+            step(source)
+        assert source.trouble is not None
+        assert not any(progress.idle for progress in step(source).progress.values())
+        broker.start()
+        b.produce("two")
+        assert texts(source, 1, b.ledger, within=60) == ["two"]
+        assert b.ledger.held == {f"{b.topic}/0": 2}
+        assert source.trouble is None
+    finally:
+        b.close()
+        broker.stop()
+
+
+def test_a_wrong_password_is_said_at_once(kafka_acl: Broker, tmp_path: Path) -> None:
+    options = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_plain_username": "reader"}
+    settings = KafkaSource(topic="t", bootstrap_servers=kafka_acl.bootstrap, options=options)
+    decoder = Decoder(Fields(), {"bot": Model(bundle=Path("b"))}, 20.0)
+    source = Source(settings, decoder, Windows(), positions=dict, environ={"TILTMETER_KAFKA_PASSWORD": "wrong"})
+    with pytest.raises(ConfigError, match="the broker refuses the login") as caught:
+        source.poll(1, 1)
+    assert "wrong" not in str(caught.value)
