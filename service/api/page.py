@@ -96,6 +96,8 @@ def headline(status: Status) -> Headline:
             "none", "Standby", "Another process decides.", "This one is ready to take over; below is the last state it has seen."
         )
     states = {stream.state for model in status.models for stream in model.streams}
+    if not states:
+        return Headline("blind", "Starting", "Nothing is known yet.", "The decider has not published its first picture.")
     if states <= {"learning", "idle"} and "learning" in states:
         return Headline("none", "Learning", "Nobody needs to get up. Still learning what is normal.", _learning_detail(status.models))
     if states <= {"idle", "insufficient"}:

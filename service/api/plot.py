@@ -71,7 +71,9 @@ def share_plot(history: History, null: float, normal: float, marks: Sequence[Mar
     if not data.time.size:
         return _nothing("no window with prompts yet")
     error = 2 * np.sqrt(np.maximum(data.share * (1 - data.share), 1e-9) / np.maximum(data.n, 1))
-    top = _nice(max(null * 1.6, float(np.quantile(data.share + error, 0.98)), float(data.share.max()) * 1.05, 0.001))
+    # A bin with a handful of prompts must not flatten all others: it may run over the top.
+    solid = data.n >= 0.2 * np.median(data.n)
+    top = _nice(max(null * 1.6, float(np.quantile((data.share + error)[solid], 0.98)), float(data.share[solid].max()) * 1.05, 0.001))
     frame = _Frame(data.time[0], data.time[-1], top)
     low, high = np.maximum(data.share - error, 0), np.minimum(data.share + error, top)
     body = [
@@ -94,6 +96,8 @@ def evidence_plot(history: History, ticket: float | None, page: float | None, ma
     data = bins(history, window)
     if not data.time.size:
         return _nothing("no evidence yet")
+    if ticket is None and page is None:
+        return _nothing("nothing is tested while no level may be reached")
     highest = max(float(data.ticket.max()), float(data.page.max()) if page is not None else 0.0, ticket or 0.0, page or 0.0, 1.0)
     frame = _Frame(data.time[0], data.time[-1], highest * 1.12)
     body, labels = [frame.marks(marks)], [frame.label(0, "1")]

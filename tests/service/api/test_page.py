@@ -1,0 +1,187 @@
+"""What the status page says in each situation, and that nothing from outside gets into its markup."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.api import plot, words
+from service.api.page import headline, status_page
+from service.api.view import History, Monitor, Status
+from web import NOW, history, incident, status, stream
+
+VOID = {"meta", "link", "br", "path", "circle", "rect", "line", "polyline", "polygon"}
+
+
+class Balanced(HTMLParser):
+    """Fails on a tag that is not closed where it should be; collects text and addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if name in ("href", "src", "action")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def parsed(page: str) -> Balanced:
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+    return parser
+
+
+def monitor(**changes: Any) -> Monitor:
+    return replace(status().monitor, **changes)
+
+
+def sentence(shown: Status) -> tuple[str, str]:
+    found = headline(shown)
+    return found.word, found.sentence
+
+
+def test_a_page_tells_to_get_up_since_when_how_sure_what_and_who() -> None:
+    shown = status("critical", streams=(stream(state="page"),), incidents=(incident(),))
+    assert sentence(shown) == ("Critical", "Get up: support-bot has changed.")
+    page = status_page(shown)
+    for part in (
+        "Wed 31 Dec 23:33 UTC",
+        "10<sup>7.2</sup> of 10<sup>5.4</sup>",
+        "5.4% → 9.8%",
+        "team-assist",
+        "grew: refund card +2.1 points",
+    ):
+        assert part in page
+    assert page.index("Get up") < page.index("Open incidents") < page.index("<h2>Models")
+
+
+def test_who_is_on_it_once_acknowledged() -> None:
+    shown = status("critical", incidents=(incident(acknowledged=NOW, acknowledged_by="ada"),))
+    assert sentence(shown) == ("Critical", "support-bot has changed. ada is on it.")
+
+
+def test_a_warning_wakes_nobody() -> None:
+    shown = status("warning", incidents=(incident(level="ticket", severity="warning"),))
+    assert sentence(shown) == ("Warning", "Nobody needs to get up. Look at support-bot in working hours.")
+
+
+def test_blind_is_never_calm() -> None:
+    shown = status(monitor=monitor(blind=("source: broker:9092: NoBrokersAvailable",)))
+    assert sentence(shown) == ("Blind", "The monitor cannot see production.")
+    page = status_page(shown)
+    assert "NoBrokersAvailable" in page
+    assert "The monitor is blind" in page
+
+
+def test_blind_does_not_hide_a_page() -> None:
+    shown = status("critical", incidents=(incident(),), monitor=monitor(blind=("decider: no reports",)))
+    assert sentence(shown)[0] == "Critical"
+    assert "The monitor is blind" in status_page(shown)
+
+
+@pytest.mark.parametrize(
+    ("states", "word"),
+    [
+        (("ok", "ok"), "Calm"),
+        (("learning", "learning"), "Learning"),
+        (("idle", "learning"), "Learning"),
+        (("idle", "insufficient"), "Quiet"),
+        (("ok", "idle"), "Calm"),
+    ],
+)
+def test_what_is_not_known_is_said(states: tuple[str, ...], word: str) -> None:
+    assert sentence(status(streams=[stream(state=state) for state in states]))[0] == word
+
+
+def test_before_any_stream_is_known_the_page_does_not_say_calm() -> None:
+    shown = status(streams=())
+    shown = replace(shown, models=(replace(shown.models[0], streams=()),), monitor=monitor(decider="starting"))
+    assert sentence(shown) == ("Starting", "Nothing is known yet.")
+
+
+def test_a_standby_says_so() -> None:
+    assert sentence(status(monitor=monitor(decider="standby")))[0] == "Standby"
+
+
+def test_signs_of_life_turn_red_with_age() -> None:
+    assert "class=bad" not in status_page(status())
+    assert "class=bad>last flush <b>10 min</b> ago" in status_page(status(monitor=monitor(last_flush=NOW - 600)))
+    assert "class=bad" not in status_page(status(monitor=monitor(last_flush=NOW - 1e6, watermark=NOW - 1e6, event_clock=True)))
+
+
+def test_every_page_is_well_formed_and_asks_nothing_of_another_host() -> None:
+    closed = incident(id="c", closed=NOW - 100, closed_by="recovery", verdict="recovered", severity="none")
+    for shown in (
+        status("critical", incidents=(incident(),), recent=(closed,)),
+        status(streams=(stream(history=History.empty(), share=None),)),
+    ):
+        addresses = parsed(status_page(shown)).addresses
+        assert all(address.startswith(("/", "data:")) for address in addresses), addresses
+
+
+def test_names_from_outside_are_escaped() -> None:
+    nasty = '"><script>alert(1)</script>'
+    shown = status("critical", incidents=(incident(explanation=nasty, owner=nasty, id=nasty, acknowledged_by=nasty, model_name=nasty),))
+    page = status_page(replace(shown, models=(replace(shown.models[0], name=nasty, owner=nasty, note=nasty),)))
+    assert "<script" not in page
+    parsed(page)
+
+
+def test_plots_show_reference_thresholds_and_incidents() -> None:
+    marks = [plot.Mark(NOW - 9000, NOW - 8000, NOW - 7000, "page", "page")]
+    share = plot.share_plot(history(), 0.0586, 0.0536, marks, 60, "support-bot")
+    assert 'class="level null"' in share
+    assert 'class="span page"' in share
+    assert "null 5.9%" in share
+    evidence = plot.evidence_plot(history(), 4.3, 5.4, marks, 60, "support-bot")
+    assert evidence.count('class="level ') == 2
+    assert "10<sup>5.4</sup>" in evidence
+    ticket_only = plot.evidence_plot(history(), 4.3, None, [], 60, "support-bot")
+    assert 'class="line page"' not in ticket_only
+
+
+@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 500), st.floats(0, 1)), max_size=60), st.booleans())
+def test_any_history_can_be_drawn(rows: list[tuple[int, int, float]], marked: bool) -> None:
+    rows = sorted({row[0]: row for row in rows}.values())
+    n = np.array([row[1] for row in rows], np.int64)
+    x = np.array([int(row[1] * row[2]) for row in rows], np.int64)
+    drawn = History(np.array([row[0] * 60 for row in rows], np.int64), n, x, x.astype(np.float32), n.astype(np.float32))
+    marks = [plot.Mark(-1e9, 3000.0, None, "ticket", "ticket")] if marked else []
+    for figure in (plot.share_plot(drawn, 0.05, 0.04, marks, 60, "m"), plot.evidence_plot(drawn, 4.0, 5.0, marks, 60, "m")):
+        parsed(figure)
+        assert "nan" not in figure.lower()
+        for points in re.findall(r'points="([^"]+)"', figure):
+            for pair in points.split():
+                x_place, y_place = map(float, pair.split(","))
+                assert -1 <= x_place <= plot.WIDTH + 1
+                assert -0.1 <= y_place <= plot.HEIGHT + 0.1
+
+
+def test_bins_keep_every_prompt_and_the_highest_evidence() -> None:
+    whole = history(windows=1440)
+    joined = plot.bins(whole, 60)
+    assert joined.time.size <= plot.POINTS + 1
+    assert joined.n.sum() == whole.n.sum()
+    assert np.isclose((joined.n * joined.share).sum(), whole.x.sum())
+    assert joined.page.max() == whole.page.max()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (99, "99 s"), (120, "2 min"), (5999, "1 h 40 min"), (7200, "2 h"), (12000, "3 h 20 min"), (4e5, "5 days")],
+)
+def test_spans_in_words(seconds: float, said: str) -> None:
+    assert words.span(seconds) == said
