@@ -15,9 +15,6 @@ from service.records import DeltaKey, Incident, Verdict
 from service.store.rows import AuditEntry, BaselineEntry, Step, WindowRow
 from service.store.tables import AUDIT, BASELINES, INCIDENTS, METADATA, VERDICTS, WINDOWS
 
-RETENTION = 30 * 86400.0
-"""Verdicts and windows are kept this long (seconds); incidents, baselines and the audit for good."""
-
 _ROWS = 500
 
 

@@ -4,6 +4,8 @@ import math
 
 import pytest
 from decider_log import LENGTH, START, Log, settings, sketch, watched
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.decider import windows as module
 from service.decider.decider import Decider
@@ -217,3 +219,41 @@ def test_state_survives_json() -> None:
     for each in (windows, again):
         each.report(report(CLOSES + 9, prompts_0=Progress(CLOSES), prompts_1=Progress(CLOSES)))
         assert each.due() is not None
+
+
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("delta"), st.integers(0, 30), st.integers(1, 50)),
+        st.tuples(st.just("report"), st.integers(0, 2), st.integers(0, 40), st.sampled_from(["", "idle", "ended"])),
+        st.tuples(st.just("silence"), st.integers(0, 3000)),
+    ),
+    max_size=80,
+)
+
+
+@given(OPERATIONS, st.sampled_from(["wall", "event"]))
+def test_every_prompt_is_closed_once_open_late_or_refused_and_time_never_falls(operations: list[tuple], clock: str) -> None:
+    windows = OpenWindows(settings(windows={"clock": clock}).windows)
+    given_prompts, closed, seen, watermark = 0, 0, set(), -math.inf
+    for name, *values in operations:
+        if name == "delta":
+            add(windows, START + 60 * values[0], n=values[1])
+            given_prompts += values[1]
+        elif name == "report":
+            time = START + 60.0 * values[1]
+            progress = Progress(time, **({values[2]: True} if values[2] else {}))
+            windows.report(Report(f"w{values[0]}", {}, {f"http/{values[0]}": progress}, frozenset(), time))
+        else:
+            windows.advance(START + values[0])
+        assert windows.watermark >= watermark
+        watermark = windows.watermark
+        starts = []
+        while due := windows.due():
+            starts.append(due[0])
+            closed += sum(each.n for each in due[1].values())
+            assert due[0] + LENGTH + 30 <= windows.watermark
+        assert starts == sorted(starts)
+        assert not seen & set(starts), "a window closed twice"
+        seen.update(starts)
+    left = sum(each.n for held in windows._open.values() for each in held.values())
+    assert closed + left + sum(windows.late.values()) + sum(windows.refused.values()) == given_prompts

@@ -1,12 +1,15 @@
 """The decider's loop on the real SQL ledger and the real history, in one SQLite file each."""
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
+import sqlalchemy as sa
 from decider_log import LENGTH, START, history, settings, sketch, watched
+
 from service.decider import run
 from service.decider.decider import Decider
 from service.decider.run import DeciderLoop
@@ -21,12 +24,14 @@ from service.store import Store
 class Process:
     """A decider with everything a process would give it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, retry: tuple[type[Exception], ...] = ()) -> None:
         self.journal = SqlJournal.open(f"sqlite:///{folder}/ledger.db", durable=False)
         self.store = Store.open(f"sqlite:///{folder}/history.db")
         self.pictures: list[DeciderSnapshot] = []
         decider = Decider(watched(), settings(windows={"clock": "wall"}))
-        self.loop = DeciderLoop(self.journal, decider, self.store, lambda: START + 1e6, self.pictures.append, checkpoint_every=0.0)
+        self.loop = DeciderLoop(
+            self.journal, decider, self.store, lambda: START + 1e6, self.pictures.append, retry=retry, checkpoint_every=0.0
+        )
 
     def kill(self) -> None:
         """As the operating system does it: the lock goes, nothing is written."""
@@ -97,3 +102,37 @@ def test_a_second_decider_stands_by_and_a_fenced_one_writes_nothing(tmp_path: Pa
     second.kill()
     first.store.close()
     ledger.close()
+
+
+def test_a_full_disk_is_blind_and_named_and_nothing_is_lost(tmp_path: Path) -> None:
+    ledger = SqlLedger.open(f"sqlite:///{tmp_path}/ledger.db", durable=False)
+    process = Process(tmp_path, retry=(sa.exc.OperationalError,))
+    pages = {"most": 5}
+    sa.event.listen(
+        process.store._engine, "begin", lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {pages['most']}")
+    )
+    for i in range(300):
+        append(ledger, i, 3)
+    thread = threading.Thread(target=process.loop.run)
+    thread.start()
+    try:
+        wait(lambda: bool(process.pictures) and process.pictures[-1].blind[:1] == ("database or disk is full",))
+        assert process.journal.restore() is None
+        pages["most"] = 100_000
+        wait(lambda: len(process.store.verdicts(limit=1000)) == 600)
+        wait(lambda: "database or disk is full" not in process.pictures[-1].blind)
+    finally:
+        process.loop.stop()
+        thread.join(10)
+    saved = process.journal.restore()
+    assert saved is not None
+    assert saved.watermark == START + LENGTH * 299 + 90
+    process.store.close()
+    ledger.close()
+
+
+def wait(done: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "did not happen"
+        time.sleep(0.01)
