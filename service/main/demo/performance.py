@@ -1,7 +1,11 @@
 """Fit, learn, play, tell, serve: the demonstration from beginning to end."""
 
+import logging
+import multiprocessing
 import threading
 import time
+from contextlib import ExitStack
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,6 +14,7 @@ import uvicorn
 from rich.console import Console
 
 from service.logging import setup
+from service.main.demo.broker import TOPIC, Broker, find_jars, produce_week
 from service.main.demo.bundle import example_bundle
 from service.main.demo.grammar import Grammar
 from service.main.demo.pool import Pool
@@ -32,13 +37,17 @@ def perform(*, leave: bool, kafka: bool, port: int, seed: int) -> int:
     begun = time.monotonic()
     console = Console(highlight=False, soft_wrap=True)
     setup("human", "ERROR")
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    jars = find_jars() if kafka else None
     listener = listen("127.0.0.1", port)
     console.print(_OPENING)
     bundle, fitted = example_bundle()
     console.print(f"[dim]{'fitted' if fitted else 'found'} bundle {bundle.digest[:12]} ({bundle.path})[/]")
-    with TemporaryDirectory(prefix="tiltmeter-demo-") as folder:
+    with TemporaryDirectory(prefix="tiltmeter-demo-") as name, ExitStack() as open_parts:
+        folder = Path(name)
+        bootstrap, producer = _play_into_kafka(console, jars, folder / "kafka", seed, open_parts) if jars else (None, None)
         story = Story()
-        config = configuration(bundle.path, Path(folder), listener.getsockname()[1])
+        config = configuration(bundle.path, folder, listener.getsockname()[1], bootstrap)
         with console.status("scoring every text of the pool once"):
             stage = Stage(config, Pool.write(Grammar.load(), POOL_SEED), story, seed)
         console.print(f"[dim]scored {stage.texts:,} different texts on {stage.device}[/]")
@@ -46,8 +55,8 @@ def perform(*, leave: bool, kafka: bool, port: int, seed: int) -> int:
             learned = stage.learn()
         console.print(f"[dim]learned {learned:,} prompts of {HISTORY_DAYS} days[/]")
         server = Server(uvicorn.Config(stage.app, log_config=None, access_log=False, server_header=False, lifespan="on"))
-        narrator = _Narrator(console, stage, story, server, leave, begun)
-        console.print(f"[dim]the page is at[/] http://127.0.0.1:{listener.getsockname()[1]}/\n")
+        narrator = _Narrator(console, stage, story, server, leave, begun, producer)
+        console.print(f"[dim]the page is at[/] http://127.0.0.1:{config.http.port}/\n")
         stage.start()
         narrator.start()
         with server.signals():
@@ -57,6 +66,18 @@ def perform(*, leave: bool, kafka: bool, port: int, seed: int) -> int:
     return stage.status or narrator.status
 
 
+def _play_into_kafka(console: Console, jars: Path, folder: Path, seed: int, open_parts: ExitStack) -> tuple[str, BaseProcess]:
+    """Start a broker, and a process that sends the week to it; its address, and the process."""
+    with console.status("starting a Kafka broker"):
+        broker = open_parts.enter_context(Broker(jars, folder))
+    # Spawned: a fork would carry this process's threads and sockets along.
+    producer = multiprocessing.get_context("spawn").Process(target=produce_week, args=(broker.bootstrap, POOL_SEED, seed), daemon=True)
+    producer.start()
+    open_parts.callback(producer.kill)
+    console.print(f"[dim]a Kafka broker runs at {broker.bootstrap}; a producer sends the week to its topic '{TOPIC}'[/]")
+    return broker.bootstrap, producer
+
+
 class _Narrator(threading.Thread):
     """Prints the story as it unfolds, then what it amounts to.
 
@@ -64,8 +85,11 @@ class _Narrator(threading.Thread):
         status: 1 when the week did not go as promised.
     """
 
-    def __init__(self, console: Console, stage: Stage, story: Story, server: Server, leave: bool, begun: float) -> None:
+    def __init__(
+        self, console: Console, stage: Stage, story: Story, server: Server, leave: bool, begun: float, producer: BaseProcess | None
+    ) -> None:
         super().__init__(name="narrator", daemon=True)
+        self._producer = producer
         self._console, self._stage, self._story, self._server, self._leave, self._begun = console, stage, story, server, leave, begun
         self.status = 0
 
@@ -78,6 +102,9 @@ class _Narrator(threading.Thread):
                 self._console.print(line.styled())
             if self._stage.ended.is_set():
                 self._server.should_exit = True
+            elif self._producer is not None and self._producer.exitcode:
+                self._console.print("[bold red]the producer failed[/]")
+                self.status, self._server.should_exit = FAILED, True
 
     def _close(self) -> None:
         prompts = np.array(self._story.windows())

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from service.config import Config, store_url
+from service.config import Config, KafkaSource, store_url
 from service.decider.closed import Closed
 from service.ledger.contract import Ledger
 from service.main import adapt
+from service.main.demo.broker import TOPIC
 from service.main.demo.history import learn_history
 from service.main.demo.pool import Pool
 from service.main.demo.script import EVENTS, MODEL, MONDAY, OWNER
@@ -24,12 +25,17 @@ from service.store import Store
 ACTOR = "demo"
 
 
-def configuration(bundle: Path, folder: Path, port: int) -> Config:
-    """Defaults throughout, but for the event clock: only the script moves time."""
+def configuration(bundle: Path, folder: Path, port: int, bootstrap: str | None = None) -> Config:
+    """Defaults throughout, but for the event clock: only the script moves time. With ``bootstrap``, prompts and ledger are Kafka's."""
+    database = f"sqlite:///{folder / 'ledger.db'}"
+    script = {"source": {"kind": "file", "paths": [folder / "week"]}, "ledger": {"kind": "sql", "url": database}}
+    kafka = {
+        "source": {"kind": "kafka", "bootstrap_servers": bootstrap, "topic": TOPIC, "start": "earliest"},
+        "ledger": {"kind": "kafka", "bootstrap_servers": bootstrap, "create_topics": True},
+    }
     return Config.model_validate(
         {
-            "source": {"kind": "file", "paths": [folder / "week"]},
-            "ledger": {"kind": "sql", "url": f"sqlite:///{folder / 'ledger.db'}"},
+            **(kafka if bootstrap else script),
             "store": f"sqlite:///{folder / 'history.db'}",
             "models": {MODEL: {"bundle": bundle, "owner": OWNER}},
             "windows": {"clock": "event", "grace": 0},
@@ -82,6 +88,8 @@ class Stage(Service):
         """The week; before it, what was learned from history is handed in and accepted, as an operator would."""
         ledger.submit(Command("demo-learn", "baseline.learn", ACTOR, MONDAY, {"model": MODEL, **self._history}))
         ledger.submit(Command("demo-accept", "baseline.accept", ACTOR, MONDAY, {"model": MODEL, "reason": "four weeks that looked right"}))
+        if isinstance(self.config.source, KafkaSource):
+            return super()._open_source(ledger)
         return ScriptedSource(self._pool, self._seed, EVENTS, ledger.positions)
 
     def _open_store(self) -> Store:
