@@ -11,6 +11,7 @@ import json
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -57,6 +58,23 @@ def place_rows(path: Path | str) -> Iterator[Row]:
     try:
         with Path(name).open("rb") as file:
             yield from (_csv if kind == ".csv" else _jsonl)(name, file)
+    except OSError as error:
+        raise DataError(f"{name}: {error.strerror or error}") from None
+
+
+def raw_rows(path: Path | str) -> Iterator[bytes | Mapping[str, Any]]:
+    """Rows of one file in order, for a reader that counts what it cannot use: lines of JSONL as they stand, fields of the others.
+
+    Raises:
+        DataError: the file itself cannot be read: not there, cut off, of unknown kind; a broken row of CSV or Parquet.
+    """
+    name = str(path)
+    if name != "-" and _kind(Path(name)) != ".jsonl":
+        yield from (row.fields for row in place_rows(path))
+        return
+    try:
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
+            yield from (line for _, line in _raw_lines("standard input" if name == "-" else name, file) if line.strip())
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}") from None
 
@@ -154,7 +172,13 @@ def _kind(path: Path) -> str:
 
 
 def _lines(name: str, raw: IO[bytes]) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a plain, gzip or zstd stream, without their ends."""
+    """Numbered lines of a plain, gzip or zstd stream, as text."""
+    for number, line in _raw_lines(name, raw):
+        yield number, _decoded(name, number, line)
+
+
+def _raw_lines(name: str, raw: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines of a plain, gzip or zstd stream, without a byte order mark."""
     buffered = io.BufferedReader(raw, 1 << 16) if isinstance(raw, io.RawIOBase) else raw
     magic = buffered.peek(4)[:4] if isinstance(buffered, io.BufferedReader) else b""
     number = 0
@@ -164,7 +188,7 @@ def _lines(name: str, raw: IO[bytes]) -> Iterator[tuple[int, str]]:
             number += 1
             if len(line) > LINE_LIMIT:
                 raise DataError(f"{name}:{number}: longer than {LINE_LIMIT:,} bytes")
-            yield number, _decoded(name, number, line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line)
+            yield number, line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{name}: broken gzip data after line {number} ({error})") from None
     except OSError:

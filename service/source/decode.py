@@ -57,6 +57,7 @@ class Decoder:
         max_skew: seconds by which a record's own time may differ from the transport's and still be believed.
 
     Attributes:
+        reads_time: whether the mapping names a time field.
         replaced_times: records whose own time was unreadable or too far off, so that the transport's was used.
 
     Cost: about 3 microseconds for a small record beyond ``json.loads`` (benchmarks/decode.py).
@@ -64,6 +65,7 @@ class Decoder:
 
     def __init__(self, fields: Fields, models: Mapping[str, Model], max_skew: float) -> None:
         self.replaced_times = 0
+        self.reads_time = fields.time is not None
         self._max_skew = max_skew
         self._text = pointer(fields.text) if fields.text else None
         self._text_name = fields.text

@@ -2,6 +2,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+
 from service.config import Fields, HttpSource, Model, Windows
 from service.records import Span
 from service.source.decode import Decoder, Reason
