@@ -189,7 +189,10 @@ def run(
 @app.command("check-config")
 def check_config(
     file: Annotated[Path, typer.Argument(help="Configuration file.", show_default=False)],
-    connect: Annotated[bool, typer.Option(help="Also try the broker, the databases and the rights that this mode needs.")] = False,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Also try the broker, the databases and the rights that this mode needs.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the configuration in force, defaults and environment included.")] = False,
 ) -> None:
     """Check a configuration before it runs: keys, bundles, and who got what of the page and ticket budgets.
 
@@ -201,7 +204,7 @@ def check_config(
     """
     from service.main.check import check
 
-    if not check(file, connect):
+    if not check(file, connect, show):
         raise typer.Exit(FAILED)
 
 

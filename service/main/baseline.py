@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.main.remote import DEFAULT_URL, TokenFile, Url, call
+from service.main.remote import DEFAULT_URL, TokenFile, Url, call, carry_out, console
 
 app = typer.Typer(no_args_is_help=True, help="Show, learn, accept and reset the accepted baseline of a model in a running service.")
 
@@ -24,7 +24,6 @@ def show(
 
         tiltmeter baseline show support-bot
     """
-    from rich.console import Console
     from rich.table import Table
 
     rows = [row for row in call("GET", url, "/v1/baseline")["baselines"] if model in (None, row["model_name"])]
@@ -41,7 +40,7 @@ def show(
             *map(_cell, (row["null"], row["stage"], row["rate"], row["bound"])),
             *map(_cell, (row["design_effect"], row["days"], row["accepted_by"])),
         )
-    Console(soft_wrap=True).print(table)
+    console().print(table)
 
 
 @app.command()
@@ -63,8 +62,8 @@ def learn(
     from service.main.history import learn_history
 
     summary = learn_history(history, bundle, model, text, time)
-    call("POST", url, "/v1/baseline", token_file, {"action": "learn", "model": model, **summary.arguments})
-    typer.echo(f"{model}: learned from {summary.prompts:,} prompts of {summary.days} days")
+    outcome = carry_out(url, "/v1/baseline", token_file, {"action": "learn", "model": model, **summary.arguments})
+    typer.echo(f"{model}: learned from {summary.prompts:,} prompts of {summary.days} days: {outcome}")
     typer.echo(f"`tiltmeter baseline accept {model} --reason ...` puts it in force")
 
 
@@ -77,7 +76,6 @@ def accept(model: Model, reason: Reason, url: Url = DEFAULT_URL, token_file: Tok
         tiltmeter baseline accept support-bot --reason "first month looked right"
     """
     _change("accept", model, reason, url, token_file)
-    typer.echo(f"{model}: baseline accepted")
 
 
 @app.command()
@@ -89,11 +87,11 @@ def reset(model: Model, reason: Reason, url: Url = DEFAULT_URL, token_file: Toke
         tiltmeter baseline reset support-bot --reason "new release"
     """
     _change("reset", model, reason, url, token_file)
-    typer.echo(f"{model}: baseline reset")
 
 
 def _change(action: str, model: str, reason: str, url: str, token_file: Path | None) -> None:
-    call("POST", url, "/v1/baseline", token_file, {"action": action, "model": model, "reason": reason})
+    outcome = carry_out(url, "/v1/baseline", token_file, {"action": action, "model": model, "reason": reason})
+    typer.echo(f"{model}: {outcome}")
 
 
 def _cell(value: Any) -> str:

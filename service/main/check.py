@@ -9,18 +9,21 @@ from service.config import Config, bearer_token, effective, load
 from service.decider.learning import STREAMS
 from service.errors import TiltmeterError
 from service.main.models import Models
+from service.main.remote import console as terminal
 
 OK, BAD = "[green]ok[/green]", "[red]no[/red]"
 
 
-def check(path: Path, connect: bool) -> bool:
-    """Print the configuration in force, bundles, budgets and (with ``connect``) every connection; whether all is well.
+def check(path: Path, connect: bool, show: bool) -> bool:
+    """Print bundles, budgets and (with ``connect``) every connection; whether all is well.
 
     Raises ConfigError for the first mistake in the file or a bundle.
     """
-    console = Console(soft_wrap=True, highlight=False)
+    console = terminal()
     config = load(path)
-    console.print(effective(config), markup=False)
+    console.print(f"{OK}  {path}")
+    if show:
+        console.print(effective(config), markup=False)
     models = Models.load(config)
     for name, bundle in models.bundles.items():
         console.print(f"{OK}  bundle of {name}: {bundle.digest[:12]}, {bundle.manifest.counts.reference:,} reference rows")

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import quote, urlencode
 
 import typer
 
-from service.main.remote import DEFAULT_URL, TokenFile, Url, call
+from service.main.remote import DEFAULT_URL, TokenFile, Url, call, carry_out, console
 
 app = typer.Typer(no_args_is_help=True, help="List, acknowledge and close incidents of a running service.")
 
@@ -35,9 +36,6 @@ def list_incidents(
 
         tiltmeter incident list --all --model support-bot
     """
-    from urllib.parse import urlencode
-
-    from rich.console import Console
     from rich.table import Table
 
     query = {"open": str(not everything).lower(), **({"model": model} if model else {})}
@@ -50,7 +48,7 @@ def list_incidents(
         state = f"closed: {row['verdict']}" if row["closed"] else ("acknowledged" if row["acknowledged"] else "open")
         opened = f"{datetime.fromtimestamp(row['opened'], UTC):%Y-%m-%d %H:%M}"
         table.add_row(opened, row["level"], row["severity"], row["model_name"], row["stream"], row["explanation"], state, row["id"])
-    Console(soft_wrap=True).print(table)
+    console().print(table)
 
 
 @app.command()
@@ -61,8 +59,7 @@ def ack(incident: Id, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> N
 
         tiltmeter incident ack support-bot-ood_share-page-1767225600
     """
-    call("POST", url, f"/v1/incidents/{incident}/ack", token_file, {})
-    typer.echo(f"{incident}: acknowledged")
+    typer.echo(carry_out(url, f"/v1/incidents/{quote(incident, safe='')}/ack", token_file, {}))
 
 
 @app.command()
@@ -81,5 +78,5 @@ def close(
 
         tiltmeter incident close support-bot-ood_share-page-1767225600 --verdict benign --reason "spring campaign"
     """
-    call("POST", url, f"/v1/incidents/{incident}/close", token_file, {"verdict": verdict.value, "reason": reason})
-    typer.echo(f"{incident}: closed as {verdict.value}")
+    body = {"verdict": verdict.value, "reason": reason}
+    typer.echo(carry_out(url, f"/v1/incidents/{quote(incident, safe='')}/close", token_file, body))

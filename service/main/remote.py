@@ -1,12 +1,18 @@
 """How the commands for baselines and incidents talk to a running service."""
 
+import getpass
 import os
+import sys
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Url = Annotated[str, typer.Option(envvar="TILTMETER_URL", help="Address of a running service.")]
 TokenFile = Annotated[
@@ -14,6 +20,18 @@ TokenFile = Annotated[
     typer.Option(envvar="TILTMETER_TOKEN_FILE", help="File holding the bearer token; otherwise TILTMETER_TOKEN.", show_default=False),
 ]
 DEFAULT_URL = "http://127.0.0.1:9108"
+
+PATIENCE = 10.0
+"""Seconds to wait for the decider."""
+
+_PAUSE = 0.25
+
+
+def console() -> "Console":
+    """Standard output; as wide as a log line where it is no terminal, so that tables are not folded."""
+    from rich.console import Console
+
+    return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 def token(file: Path | None) -> str | None:
@@ -45,3 +63,27 @@ def call(method: str, url: str, path: str, token_file: Path | None = None, body:
     except (ValueError, KeyError, TypeError):
         reason = answer.reason_phrase
     raise DataError(f"{url}{path}: {answer.status_code}: {reason}")
+
+
+def carry_out(url: str, path: str, token_file: Path | None, body: dict[str, Any]) -> str:
+    """Submit a command and wait until the decider has applied it; what became of it.
+
+    Raises DataError when it was refused. After :data:`PATIENCE` seconds the command is on its way, and that is said.
+    """
+    command = call("POST", url, path, token_file, {"actor": getpass.getuser(), **body})["command"]
+    for _ in range(round(PATIENCE / _PAUSE)):
+        entry = _outcome(url, command)
+        if entry is not None:
+            outcome = str(entry["outcome"])
+            if outcome.startswith("refused"):
+                raise DataError(outcome)
+            return outcome
+        time.sleep(_PAUSE)
+    return f"accepted as command {command}; the decider has not applied it yet"
+
+
+def _outcome(url: str, command: str) -> dict[str, Any] | None:
+    import httpx
+
+    answer = httpx.get(f"{url.rstrip('/')}/v1/commands/{command}", timeout=30.0)
+    return answer.json() if answer.is_success else None

@@ -21,6 +21,7 @@ from service.errors import ConfigError, DataError
 from service.main.history import learn
 from service.main.models import Graphs, Models, rows_of
 from service.main.playing import Memory, play
+from service.main.remote import console as terminal
 from service.pipeline.snapshot import PipelineSnapshot
 from service.records import Command, Incident, Prompt, Scores, Verdict
 
@@ -131,7 +132,7 @@ class Story:
 
 def replay_files(options: Options) -> str | None:
     """Play, print, write; the highest level of any incident that opened, or None. Raises ConfigError and DataError."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = terminal()
     if options.time is None and options.rate is None:
         options = _timed(options, console)
     config = configuration(options)
@@ -148,8 +149,20 @@ def replay_files(options: Options) -> str | None:
             console.print(f"learned {model} from {what.prompts:,} prompts of {what.days} days", markup=False)
             _accept(Memory(decider, story.take), model, what.arguments, story)
         last = play(config, scoring, decider, decided=story.take, scored=_score_lines(_opened(files, options.scores)))
+    if not last.prompts:
+        raise DataError(_no_prompts(options, last))
     _summary(console, story, last, clock.monotonic() - began)
     return story.reached
+
+
+def _no_prompts(options: Options, last: PipelineSnapshot) -> str:
+    """Why nothing was scored, with the fields of the first row where the text was not found."""
+    from service.rows import fields_there, read_rows
+
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(last.rejected.items())) or "no rows"
+    first = next(iter(read_rows(options.files[0])), None) if options.files[0] != "-" else None
+    there = f"; the fields of the first row are {fields_there(first)} (see --text and --time)" if first else ""
+    return f"{', '.join(options.files)}: no prompt could be read: {reasons}{there}"
 
 
 def _timed(options: Options, console: Console) -> Options:
