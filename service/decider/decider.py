@@ -183,11 +183,12 @@ class Decider:
         self._windows = OpenWindows.from_json(self._config.windows, saved["windows"])
         self._keys.load(saved["keys"])
         self._streams.load(saved["streams"], kept)
-        self._incidents.load(saved["incidents"], self._models)
+        self._incidents.load(saved["incidents"])
         self._judge.load(saved["judge"], kept)
         self._commands.load(saved["commands"])
-        for name in self._models.keys() - set(kept):
-            self._judge.end_all(name, "bundle", self._windows.watermark, "monitor", "the model has a new bundle")
+        for name in sorted(self._incidents.models() - set(kept)):
+            reason = "the model has a new bundle" if name in self._models else "the model is no longer configured"
+            self._judge.end_all(name, "configuration", self._windows.watermark, "monitor", reason)
         self._collect(None)
 
     def picture(self, *, active: bool, now: float, checkpointed: float | None = None, blind: Sequence[str] = ()) -> DeciderSnapshot:
@@ -216,7 +217,7 @@ class Decider:
         )
 
     def _stream(self, index: int, blind: bool) -> StreamView:
-        name, stream = list(self._models)[index // PER_MODEL], list(STREAMS)[index % PER_MODEL]
+        name, stream = self._streams.models[index // PER_MODEL], tuple(STREAMS)[index % PER_MODEL]
         latest = self._judge.latest.get((name, stream))
         allowed = self._streams.allowed(index)
         thresholds = dict(zip(("ticket", "page"), self._streams.thresholds(index), strict=True))

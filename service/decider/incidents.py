@@ -1,7 +1,7 @@
 """Incidents: opened by a crossing, closed by recovery or by a person; and the severity that follows from them."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -120,11 +120,16 @@ class Incidents:
         return None
 
     def end(self, place: Place, actor: str, time: float, verdict: str, reason: str | None) -> None:
-        """Close what is open there."""
+        """Close what is open there, at its opening at the earliest."""
         entry = self._open.pop(place)
-        closed = replace(entry.incident, severity="none", closed=time, closed_by=actor, verdict=verdict, reason=reason)
+        closed_at = max(time, entry.incident.opened)
+        closed = replace(entry.incident, severity="none", closed=closed_at, closed_by=actor, verdict=verdict, reason=reason)
         self.recent.appendleft(closed)
         self.changed[closed.id] = closed
+
+    def models(self) -> set[str]:
+        """Models that have something open."""
+        return {place.model_name for place in self._open}
 
     def places(self, model: str) -> list[Place]:
         """Where this model has something open."""
@@ -152,13 +157,11 @@ class Incidents:
             "opened": [[*place, count] for place, count in self.opened.items()],
         }
 
-    def load(self, state: Mapping[str, Any], models: Iterable[str]) -> None:
-        """Inverse of :meth:`to_json`, for the models that still exist."""
-        known = set(models)
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Inverse of :meth:`to_json`."""
         for values, backlog, n, x in state["open"]:
             incident = Incident(**values)
-            if incident.model_name in known:
-                self._open[_place(incident)] = _Open(incident, backlog, n, x)
+            self._open[_place(incident)] = _Open(incident, backlog, n, x)
         self.recent.extend(Incident(**values) for values in state["recent"])
         self.opened = {Place(*place): count for *place, count in state["opened"]}
 

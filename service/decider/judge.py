@@ -116,7 +116,8 @@ class Judge:
         """Close every incident of a model."""
         for place in self._incidents.places(model):
             self._incidents.end(place, actor, time, verdict, reason)
-            self.watch(place, on=False)
+            if model in self._index:
+                self.watch(place, on=False)
 
     def watch(self, place: Place, *, on: bool) -> None:
         """Start or stop the recovery test of one incident."""
@@ -207,7 +208,10 @@ class Judge:
     def _verdicts(
         self, start: int, found: Mapping[str, Sketch], n: NDArray[np.int64], x: NDArray[np.int64], evidence: Evidence
     ) -> tuple[Verdict, ...]:
-        """One verdict per stream of every model found. Value and n are those of the window, the interval that of :class:`_Shown`."""
+        """One verdict per stream of every model found.
+
+        ``value`` and ``n`` are those of the window. The effect is share minus reference, with the 95% interval of :class:`_Shown`.
+        """
         streams = [i for name in found for i in range(self._index[name], self._index[name] + PER_MODEL)]
         verdicts = []
         for i in streams:

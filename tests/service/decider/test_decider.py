@@ -268,13 +268,13 @@ def test_acknowledge_and_close_by_hand(paging: Decider, log: Log) -> None:
     stretch(log, START, 30, strange=30)
     play(paging, log)
     page = next(i for i in paging.picture(active=True, now=0).incidents if i.level == "page")
-    acked = incidents(play(paging, log.command("incident.ack", START + 5.0, incident=page.id)))
-    assert [(i.acknowledged, i.acknowledged_by, i.severity) for i in acked] == [(START + 5.0, "ada", "critical")]
-    assert incidents(play(paging, log.command("incident.ack", START + 9.0, incident=page.id))) == []
-    steps = play(paging, log.command("incident.close", START + 6.0, incident=page.id, verdict="benign", reason="campaign"))
+    acked = incidents(play(paging, log.command("incident.ack", START + 5000.0, incident=page.id)))
+    assert [(i.acknowledged, i.acknowledged_by, i.severity) for i in acked] == [(START + 5000.0, "ada", "critical")]
+    assert incidents(play(paging, log.command("incident.ack", START + 9000.0, incident=page.id))) == []
+    steps = play(paging, log.command("incident.close", START + 6000.0, incident=page.id, verdict="benign", reason="campaign"))
     [closed] = incidents(steps)
     assert (closed.closed, closed.closed_by, closed.verdict, closed.reason, closed.severity) == (
-        START + 6.0,
+        START + 6000.0,
         "ada",
         "benign",
         "campaign",
@@ -390,11 +390,21 @@ def test_a_new_bundle_begins_anew_and_ends_the_old_incidents(paging: Decider, lo
         {"bot": type(watched()["bot"])("NEW", NULLS, TOPICS)}, settings(detection={"first_contact": {"duration": 60, "prompts": 1000}})
     )
     other.restore(state)
-    assert {i.closed_by for i in incidents(list(other.close_due(None)))} == {"bundle"}
+    assert {i.closed_by for i in incidents(list(other.close_due(None)))} == {"configuration"}
     view = other.picture(active=True, now=0)
     assert view.models[0].baseline.phase == "first_contact"
     assert view.streams[0].evidence["page"] == 0
     assert other.position == paging.position
+
+
+def test_incidents_of_a_model_that_is_gone_are_closed(paging: Decider, log: Log) -> None:
+    stretch(log, START, 30, strange=30)
+    play(paging, log)
+    other = Decider(watched({"other": 1.0}), settings())
+    other.restore(paging.snapshot())
+    found = incidents(list(other.close_due(None)))
+    assert {(i.model_name, i.closed, i.reason) for i in found} == {("bot", START + 60 * 30 + 30, "the model is no longer configured")}
+    assert other.picture(active=True, now=0).incidents == ()
 
 
 def test_adding_a_model_keeps_what_the_others_know_but_their_share_of_the_budget(paging: Decider, log: Log) -> None:
