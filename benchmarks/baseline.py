@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/baseline.py [--runs 300]
 
 One stream with half of "1 page per 90 days", 200 independent prompts a window, mean share 0.05. Every day has a share of its own,
-log-normal with the deviation given. Bound and design effect are learned from 14 or 28 days, then 90 days follow. Exit status 1 when the mean
-exceeds 0.5 pages.
+log-normal with the deviation given. Bound and design effect are learned from 14 or 28 days, then 90 days follow. Exit status 1 when the
+mean exceeds 0.5 pages.
 """
 
 import argparse
