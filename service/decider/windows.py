@@ -130,6 +130,8 @@ class OpenWindows:
         self._held -= len(sketches)
         for key, sketch in sketches.items():
             self.refused[key.model_name] = self.refused.get(key.model_name, 0) + (0 if key.slice else int(sketch.n))
+        if len(self._order) > 2 * len(self._open) + 100:  # refused starts stay in the heap until it is made anew
+            self._order = sorted(self._open)
 
     def _merge(self, partition: _Partition, progress: Progress, report: Report) -> None:
         time = progress.time

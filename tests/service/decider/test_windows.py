@@ -178,6 +178,16 @@ def test_memory_is_bounded_and_the_oldest_windows_stay_whole(monkeypatch: pytest
     assert [due[0] for due in iter(windows.due, None)] == [START + 60 * i for i in range(50)]
 
 
+def test_a_flood_of_refused_windows_leaves_nothing_behind() -> None:
+    windows = wall()
+    add(windows)
+    for i in range(2000):
+        add(windows, 4_080_000_000 + 60 * (i % 7))
+        windows.report(report(START + 20, prompts_0=Progress(START + 20)))
+    assert windows.refused == {"bot": 200_000}
+    assert len(windows._order) < 200
+
+
 def test_a_jump_of_fifty_years_costs_nothing(log: Log) -> None:
     decider = Decider(watched(), settings())
     decider.absorb(log.window(0).window(START).drain())
