@@ -32,7 +32,7 @@ demo: $(VENV)/.stamp-setup $(if $(KAFKA),.parts/kafka/.stamp) ## Fit a bundle an
 	TILTMETER_KAFKA_LIBS=$(CURDIR)/.parts/kafka/libs $(BIN)/tiltmeter demo $(if $(EXIT),--exit) $(if $(KAFKA),--kafka)
 
 test: $(VENV)/.stamp-dev parts ## Run all tests; missing real parts are named at the end
-	$(BIN)/python -m pytest -q $(if $(DATA),--data $(DATA)) $(if $(K),-k "$(K)")
+	$(BIN)/python -m pytest -q $(if $(DATA),--data=$(abspath $(DATA))) $(if $(K),-k "$(K)")
 
 check: $(VENV)/.stamp-dev ## Lint, formatting, types, layers, generated files, alert rules
 	$(BIN)/ruff check

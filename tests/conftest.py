@@ -15,6 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    # Written --data=DIR: as two words pytest takes DIR for a test folder before it has read this file.
     parser.addoption("--data", metavar="DIR", type=Path, default=None, help="folder of public data sets (clinc_oos, banking77, ...)")
 
 
@@ -37,7 +38,7 @@ def data_dir(request: pytest.FixtureRequest) -> Path:
     """Folder given with --data; tests that need it are skipped without."""
     folder = request.config.getoption("--data")
     if folder is None:
-        pytest.skip("needs public data sets: pass --data DIR")
+        pytest.skip("needs public data sets: pass --data=DIR")
     return Path(folder).resolve()
 
 
