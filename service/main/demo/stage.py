@@ -15,6 +15,7 @@ from service.main.demo.pool import Pool
 from service.main.demo.script import EVENTS, MODEL, MONDAY, OWNER
 from service.main.demo.source import ScriptedSource
 from service.main.demo.story import Story
+from service.main.demo.traffic import MINUTES
 from service.main.models import Graphs, Models
 from service.main.service import Service
 from service.pipeline.pipeline import Source
@@ -26,7 +27,10 @@ ACTOR = "demo"
 
 
 def configuration(bundle: Path, folder: Path, port: int, bootstrap: str | None = None) -> Config:
-    """Defaults throughout, but for the event clock: only the script moves time. With ``bootstrap``, prompts and ledger are Kafka's."""
+    """Defaults, but for the event clock (only the script moves time) and how far a partition may run ahead.
+
+    With ``bootstrap``, prompts and ledger are Kafka's.
+    """
     database = f"sqlite:///{folder / 'ledger.db'}"
     script = {"source": {"kind": "file", "paths": [folder / "week"]}, "ledger": {"kind": "sql", "url": database}}
     kafka = {
@@ -38,7 +42,7 @@ def configuration(bundle: Path, folder: Path, port: int, bootstrap: str | None =
             **(kafka if bootstrap else script),
             "store": f"sqlite:///{folder / 'history.db'}",
             "models": {MODEL: {"bundle": bundle, "owner": OWNER}},
-            "windows": {"clock": "event", "grace": 0},
+            "windows": {"clock": "event", "grace": 0, "max_open": MINUTES},
             "http": {"port": port},
             "instance": "demo",
         }

@@ -15,7 +15,7 @@ MINUTES = 1_440
 LEAD = 30
 """Minutes before midnight from which conversations are followed into the day, so that the day starts as busy as it should be."""
 
-PROMPTS_PER_MINUTE = 300.0
+PROMPTS_PER_MINUTE = 325.0
 """Mean over a weekday."""
 
 STYLE_SHARES = np.array([0.60, 0.17, 0.18, 0.05])
@@ -97,10 +97,10 @@ class _Starts(NamedTuple):
 def rhythm(day: int) -> NDArray[np.float64]:
     """(LEAD + 1440,) float64: factor on the volume of every minute, from LEAD minutes before midnight; day 0 is a Monday.
 
-    Quietest at 3:30, busiest at 15:30, weekends at 88%.
+    Quietest at 3:30, busiest at 15:30, weekends at 94%.
     """
     minute = np.arange(-LEAD, MINUTES)
-    return (1.0 - 0.30 * np.cos(2 * np.pi * (minute - 210) / MINUTES)) * (0.88 if day % 7 >= 5 else 1.0)
+    return (1.0 - 0.25 * np.cos(2 * np.pi * (minute - 210) / MINUTES)) * (0.94 if day % 7 >= 5 else 1.0)
 
 
 def play_day(pool: Pool, seed: int, day: int, events: Sequence[Event] = ()) -> Traffic:
