@@ -17,6 +17,9 @@ from typing import Any, Literal, TextIO
 
 Form = Literal["auto", "json", "human"]
 
+_NOISY = ("kafka.net.selector", "kafka.coordinator.assignors")
+"""Libraries whose warnings are about a busy machine or a topic that is just being made, and need nobody."""
+
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 
@@ -35,6 +38,8 @@ def setup(form: Form = "auto", level: str = "INFO", stream: TextIO | None = None
     logging.root.setLevel(logging.WARNING)
     for name in ("service", "detectors", "tiltmeter"):
         logging.getLogger(name).setLevel(level.upper())
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 _QUOTABLE = ("kafka", "onnxruntime", "psycopg", "requests", "service", "sqlalchemy", "sqlite3", "uvicorn")

@@ -212,7 +212,7 @@ def check_config(
 def demo(
     leave: Annotated[bool, typer.Option("--exit", help="Leave when the story is told instead of serving the page.")] = False,
     kafka: Annotated[
-        bool, typer.Option(help="Play it through a real Kafka broker (needs Java and the jars that `make parts` fetches).")
+        bool, typer.Option("--kafka", help="Play it through a real Kafka broker (needs Java and the jars that `make parts` fetches).")
     ] = False,
     port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 9108,
     seed: Annotated[int, typer.Option(help="Seed of the scripted week.")] = 0,

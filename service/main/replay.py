@@ -24,9 +24,7 @@ from service.main.playing import Memory, play
 from service.main.remote import console as terminal
 from service.pipeline.snapshot import PipelineSnapshot
 from service.records import Command, Incident, Prompt, Scores, Verdict
-
-ASSUMED_RATE = 10.0
-"""Prompts per second when the records carry no time and nobody says how fast they came; it is said aloud."""
+from service.source.files import DEFAULT_RATE
 
 LEVELS = ("ticket", "page")
 
@@ -133,9 +131,9 @@ class Story:
 def replay_files(options: Options) -> str | None:
     """Play, print, write; the highest level of any incident that opened, or None. Raises ConfigError and DataError."""
     console = terminal()
-    if options.time is None and options.rate is None:
-        options = _timed(options, console)
     config = configuration(options)
+    if config.fields.time is None and options.rate is None:
+        console.print(f"no --time and no --rate: taking the records as {DEFAULT_RATE:g} prompts a second", style="yellow")
     models = Models.load(config)
     scoring = Graphs(models, config.compute).scoring()
     learned = {}
@@ -163,16 +161,6 @@ def _no_prompts(options: Options, last: PipelineSnapshot) -> str:
     first = next(iter(read_rows(options.files[0])), None) if options.files[0] != "-" else None
     there = f"; the fields of the first row are {fields_there(first)} (see --text and --time)" if first else ""
     return f"{', '.join(options.files)}: no prompt could be read: {reasons}{there}"
-
-
-def _timed(options: Options, console: Console) -> Options:
-    """Neither --time nor --rate: the configuration may know the time; otherwise a rate is assumed, and said."""
-    from dataclasses import replace
-
-    if options.config is not None and load(options.config).fields.time:
-        return options
-    console.print(f"no --time and no --rate: taking the records as {ASSUMED_RATE:g} prompts a second", style="yellow")
-    return replace(options, rate=ASSUMED_RATE)
 
 
 def _accept(ledger: Memory, model: str, arguments: Mapping[str, Any], story: Story) -> None:
