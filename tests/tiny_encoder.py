@@ -12,7 +12,7 @@ WIDTH, HEADS, LAYERS, WIDE, POSITIONS = 16, 2, 2, 32, 24
 
 
 def write(path: Path, *, seed: int = 0, prefix: str = "", config: dict | None = None, pooling: dict | None = None, **files: object) -> Path:
-    """Write the directory. ``config`` and ``pooling`` override keys; ``files`` are further JSON files by stem (modules, sentence_bert_config, ...)."""
+    """Write the directory: ``config`` and ``pooling`` override keys, ``files`` are further JSON files by stem (modules, ...)."""
     path.mkdir(parents=True, exist_ok=True)
     (path / "1_Pooling").mkdir(exist_ok=True)
     shape = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "intermediate_size": WIDE}

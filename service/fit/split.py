@@ -16,6 +16,7 @@ _COMMON = 5
 """A text that more groups share than this belongs to the population, not to a group: it does not tie groups together."""
 
 _FEWEST_UNITS = 5
+_FEWEST_HELD = 2
 _LARGEST_SHARE = 0.5
 
 
@@ -122,10 +123,10 @@ def _held_out(unit: NDArray[np.int64], count: NDArray[np.int64], rng: np.random.
             room -= int(sizes[candidate])
             if room == 0:
                 break
-    if held.sum() < _FEWEST_UNITS:
+    if held.sum() < _FEWEST_HELD:
         raise DataError(
             f"no calibration rows can be held out: {int(sizes.sum()):,} rows are {names.size:,} groups or clusters of near duplicates, "
-            f"and fewer than {_FEWEST_UNITS} fit into 20% of the rows"
+            f"and fewer than {_FEWEST_HELD} fit into 20% of the rows"
         )
     return held[index]
 

@@ -1,0 +1,145 @@
+"""A bundle is checked before it is used: every way it can be wrong has its message."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detectors.calibration import Calibration
+from service.bundle import ENCODER_GRAPH, MANIFEST, SCHEMA, SCORER_GRAPH, Bundle, Counts, EncoderSettings, Manifest, Settings, TopicInfo
+from service.bundle import encoder_digest as digest_of
+from service.bundle import sha256
+from service.bundle.bundle import save_calibration, save_manifest, save_topics
+from service.errors import ConfigError
+
+COUNTS = Counts(
+    rows=500, empty=3, unlabelled=0, distinct=490, clusters=480, groups=0, reference=380, calibration=100, calibration_effective=97.0, left_out=0
+)
+SETTINGS = Settings(
+    text="text", label=None, group=None, seed=0, reference_max=10, calibration_from="split", neighbours=5, density_weight=0.6, head="topics", head_weight=0.3
+)
+ENCODER = EncoderSettings(id="tiny", revision="r1", source="built", dimension=4, max_length=16, pooling="mean")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A directory with right digests; the graphs are not opened by load."""
+    path = tmp_path / "bundle"
+    path.mkdir()
+    for name in (ENCODER_GRAPH, SCORER_GRAPH, "tokenizer.json", "reference.bin", "report.html"):
+        (path / name).write_bytes(name.encode())
+    save_calibration(path / "calibration.safetensors", Calibration.fit(np.arange(100.0)))
+    save_topics(path / "topics.json", [TopicInfo(("card", "lost"), 0.75), TopicInfo((), 0.25)])
+    write_manifest(path)
+    return path
+
+
+def write_manifest(path: Path, **changes: object) -> None:
+    files = {file.name: sha256(file) for file in sorted(path.iterdir()) if file.name != MANIFEST}
+    manifest = Manifest(
+        schema=SCHEMA,
+        encoder=ENCODER,
+        encoder_digest=digest_of(files, ENCODER),
+        counts=COUNTS,
+        settings=SETTINGS,
+        truncated=0.01,
+        scripts={"LATIN": 1.0},
+        topics=2,
+        nulls={"strange": 0.09, "far": 0.03},
+        delta=0.01,
+        warnings=["only few rows"],
+        files=files,
+    )
+    save_manifest(path / MANIFEST, manifest.rewritten(**changes))
+
+
+def edit(path: Path, **changes: object) -> None:
+    content = json.loads((path / MANIFEST).read_text())
+    (path / MANIFEST).write_text(json.dumps(content | changes))
+
+
+def test_a_whole_bundle_loads(bundle: Path) -> None:
+    loaded = Bundle.load(bundle)
+    assert loaded.digest == sha256(bundle / MANIFEST)
+    assert loaded.topics == (TopicInfo(("card", "lost"), 0.75), TopicInfo((), 0.25))
+    assert loaded.nulls == {"strange": 0.09, "far": 0.03}
+    assert loaded.calibration.scores.size == 100
+    assert loaded.encoder_digest == loaded.manifest.encoder_digest
+    assert Bundle.load(str(bundle)).digest == loaded.digest
+
+
+def test_description_says_what_matters(bundle: Path) -> None:
+    text = Bundle.load(bundle).describe()
+    for part in ("tiny r1", "500 read, 3 empty", "380 rows", "worth 97", "strange at most 9.00%", "warning      only few rows", "card lost", "(no word may be shown)"):
+        assert part in text
+
+
+@pytest.mark.parametrize("name", [ENCODER_GRAPH, SCORER_GRAPH, "tokenizer.json", "reference.bin", "calibration.safetensors", "topics.json", "report.html"])
+def test_a_changed_byte_is_noticed_in_every_file(bundle: Path, name: str) -> None:
+    content = bytearray((bundle / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"bundle/{name}: changed since it was fitted \(sha256 [0-9a-f]{{12}}, the manifest says [0-9a-f]{{12}}\)"):
+        Bundle.load(bundle)
+
+
+def test_a_missing_file_is_named(bundle: Path) -> None:
+    (bundle / SCORER_GRAPH).unlink()
+    with pytest.raises(ConfigError, match=r"scorer\.onnx: missing from the bundle"):
+        Bundle.load(bundle)
+    write_manifest(bundle)
+    with pytest.raises(ConfigError, match=r"manifest\.json: files: scorer\.onnx is not listed"):
+        Bundle.load(bundle)
+
+
+def test_a_newer_schema_is_refused(bundle: Path) -> None:
+    edit(bundle, schema=SCHEMA + 1, something_new=True)
+    with pytest.raises(ConfigError, match=r"manifest\.json: schema 2 is newer than this program's 1; upgrade tiltmeter or fit the bundle again"):
+        Bundle.load(bundle)
+
+
+def test_a_bundle_put_together_with_another_encoder_is_refused(bundle: Path) -> None:
+    (bundle / ENCODER_GRAPH).write_bytes(b"another graph")
+    edit(bundle, files=json.loads((bundle / MANIFEST).read_text())["files"] | {ENCODER_GRAPH: sha256(bundle / ENCODER_GRAPH)})
+    with pytest.raises(ConfigError, match="the bundle was fitted with another encoder"):
+        Bundle.load(bundle)
+    edit(bundle, encoder=ENCODER.model_dump() | {"max_length": 32})
+    with pytest.raises(ConfigError, match="the bundle was fitted with another encoder"):
+        Bundle.load(bundle)
+
+
+def test_no_bundle_at_all(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"manifest\.json: no such file; expected a directory made by `tiltmeter fit`"):
+        Bundle.load(tmp_path)
+    for content in ("", "[]", "{}", "not json", "\xff"):
+        (tmp_path / MANIFEST).write_bytes(content.encode("latin-1"))
+        with pytest.raises(ConfigError, match=r"manifest\.json: not a bundle's manifest"):
+            Bundle.load(tmp_path)
+
+
+def test_unknown_and_missing_keys_are_named(bundle: Path) -> None:
+    edit(bundle, surprise=1)
+    with pytest.raises(ConfigError, match=r"manifest\.json: surprise: Extra inputs are not permitted"):
+        Bundle.load(bundle)
+    write_manifest(bundle)
+    content = json.loads((bundle / MANIFEST).read_text())
+    del content["counts"]["rows"]
+    (bundle / MANIFEST).write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"manifest\.json: counts\.rows: Field required"):
+        Bundle.load(bundle)
+
+
+def test_names_that_leave_the_directory_are_refused(bundle: Path) -> None:
+    edit(bundle, files=json.loads((bundle / MANIFEST).read_text())["files"] | {"../secret": "0" * 64})
+    with pytest.raises(ConfigError, match=r"files: '\.\./secret' lies outside the bundle"):
+        Bundle.load(bundle)
+
+
+def test_parts_that_do_not_fit_together(bundle: Path) -> None:
+    write_manifest(bundle, topics=3)
+    with pytest.raises(ConfigError, match=r"topics\.json: 2 topics, the manifest says 3"):
+        Bundle.load(bundle)
+    (bundle / "calibration.safetensors").write_bytes(b"no tensors")
+    write_manifest(bundle)
+    with pytest.raises(ConfigError, match=r"calibration\.safetensors: "):
+        Bundle.load(bundle)
