@@ -15,7 +15,7 @@ MINUTES = 1_440
 LEAD = 30
 """Minutes before midnight from which conversations are followed into the day, so that the day starts as busy as it should be."""
 
-PROMPTS_PER_MINUTE = 325.0
+PROMPTS_PER_MINUTE = 345.0
 """Mean over a weekday."""
 
 STYLE_SHARES = np.array([0.60, 0.17, 0.18, 0.05])
