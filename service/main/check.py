@@ -8,6 +8,7 @@ from rich.table import Table
 from service.config import Config, bearer_token, effective, load
 from service.decider.learning import STREAMS
 from service.errors import TiltmeterError
+from service.main.connect import ledger, store
 from service.main.models import Models
 from service.main.remote import console as terminal
 
@@ -72,20 +73,31 @@ def _remarks(config: Config) -> list[str]:
 
 def _connect(config: Config, console: Console) -> bool:
     """Try everything a running service would need; every finding is printed."""
-    from service.main.connect import ledger, store
-
     fine = True
-    for name, open_it in (("ledger", lambda: ledger(config, "check-config")), ("history", lambda: store(config))):
+    for name, answers in (("ledger", _ledger_answers), ("history", _history_answers)):
         try:
-            open_it().close()
+            answers(config)
         except TiltmeterError as error:
             fine = False
-            console.print(f"{BAD}  {name}: {error}", markup=True)
+            console.print(f"{BAD}  {name}: ", end="")
+            console.print(str(error), markup=False)
         else:
             console.print(f"{OK}  {name} answers")
     from service.source.access import connect
 
     for finding in connect(config):
         fine = fine and finding.ok
-        console.print(f"{OK if finding.ok else BAD}  {finding.text}")
+        console.print(f"{OK if finding.ok else BAD}  ", end="")
+        console.print(finding.text, markup=False)
     return fine
+
+
+def _ledger_answers(config: Config) -> None:
+    """A Kafka ledger is tried with its rights, below."""
+    opened = ledger(config, "check-config")
+    opened.positions()
+    opened.close()
+
+
+def _history_answers(config: Config) -> None:
+    store(config).close()

@@ -1,0 +1,33 @@
+"""A real bundle, small enough to be fitted in a test session."""
+
+import json
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import tiny_encoder
+
+from service.fit import fit
+
+KNOWN = ("account", "balance", "card", "transfer", "help", "my", "what", "is", "the")
+STRANGE = ("a", "b", "c", "d", "e", "f", "g", "h", "##s")
+
+
+def sentence(rng: random.Random, words: Iterable[str] = KNOWN) -> str:
+    return " ".join(rng.choices(list(words), k=rng.randint(3, 8)))
+
+
+def write(path: Path, rows: Iterable[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fitted on 600 sentences of known words by a tiny encoder of random weights."""
+    folder = tmp_path_factory.mktemp("fit")
+    rng = random.Random(0)
+    data = write(folder / "finetune.jsonl", ({"text": text} for text in {sentence(rng) for _ in range(600)}))
+    fit([data], folder / "bundle", encoder=str(tiny_encoder.write(folder / "encoder")))
+    return folder / "bundle"

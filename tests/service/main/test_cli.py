@@ -1,0 +1,213 @@
+"""The command line itself: help, exit statuses, documentation, and the commands that talk to a service."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+import uvicorn
+from typer.testing import CliRunner, Result
+from web import NOW, TOKEN, Stage, incident, make, status
+
+from service.main import app
+from service.records import Command
+from service.store import AuditEntry
+
+ROOT = Path(__file__).parents[3]
+
+
+def tiltmeter(*arguments: object, **environment: str) -> Result:
+    return CliRunner(env={"TILTMETER_TOKEN": TOKEN, **environment}).invoke(app, [str(argument) for argument in arguments])
+
+
+def commands() -> dict[str, typer.core.TyperCommand]:
+    found: dict[str, typer.core.TyperCommand] = {}
+
+    def walk(path: str, command: object) -> None:
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            found[path] = command  # type: ignore[assignment]
+        for name, child in (inner or {}).items():
+            walk(f"{path} {name}", child)
+
+    walk("tiltmeter", typer.main.get_command(app))
+    return found
+
+
+def test_every_command_of_the_design_is_there() -> None:
+    listed = "fit run demo replay check-config|bundle show|baseline show,learn,accept,reset|incident list,ack,close"
+    expected = {f"tiltmeter {name}" for name in listed.split("|")[0].split()}
+    expected |= {f"tiltmeter {group.split()[0]} {name}" for group in listed.split("|")[1:] for name in group.split()[1].split(",")}
+    assert set(commands()) == expected
+
+
+@pytest.mark.parametrize("path", sorted(commands()))
+def test_help_teaches_with_an_example(path: str) -> None:
+    result = tiltmeter(*path.split()[1:], "--help")
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert re.search(rf"{path}\b", result.output)
+
+
+def test_docs_hold_every_command_and_option_and_no_other() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text()
+    sections = dict(re.findall(r"^## `(tiltmeter [^`]+)`\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert set(sections) == set(commands())
+    for path, command in commands().items():
+        rows = re.findall(r"^\| (.+?) \| ", sections[path], re.MULTILINE)
+        documented = set(re.findall(r"`(-[^`]+)`", " ".join(rows)))
+        real = {name for p in command.params if p.name != "help" for name in (*p.opts, *p.secondary_opts) if name.startswith("-")}
+        assert documented == real, path
+
+
+def test_help_comes_within_a_second_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from service.main import app\n"
+        "heavy = {'numpy', 'scipy', 'sklearn', 'onnxruntime', 'fastapi', 'sqlalchemy', 'kafka', 'pydantic', 'httpx'} & set(sys.modules)\n"
+        "print(sorted(heavy))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+def test_version() -> None:
+    assert re.fullmatch(r"tiltmeter \S+\n", tiltmeter("--version").output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (["run", "--config", "{tmp}/none.yaml"], 2, "none.yaml"),
+        (["run"], 2, "--config"),
+        (["run", "--config", "{tmp}/bad.yaml"], 2, "unknown key; did you mean 'source'"),
+        (["run", "--config", "{tmp}/files.yaml", "--role", "worker"], 2, "read by one process"),
+        (["check-config", "{tmp}/secret.yaml"], 2, "secrets are not written here"),
+        (["check-config", "{tmp}/files.yaml"], 2, "expected a directory made by `tiltmeter fit`"),
+        (["bundle", "show", "{tmp}"], 2, "manifest.json: no such file"),
+        (["fit", "{tmp}/none.jsonl", "--out", "{tmp}/b"], 1, "none.jsonl"),
+        (["incident", "list", "--url", "http://127.0.0.1:9"], 1, "is `tiltmeter run` listening there?"),
+        (["incident", "list", "--url", "nonsense"], 1, "nonsense"),
+        (["baseline", "accept", "m", "--reason", "r", "--token-file", "{tmp}/none"], 2, "cannot read the token"),
+        (["incident", "close", "x", "--verdict", "maybe", "--reason", "r"], 2, "maybe"),
+        (["dance"], 2, "dance"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_a_status(tmp_path: Path, arguments: list[str], exit_code: int, message: str) -> None:
+    (tmp_path / "bad.yaml").write_text("sorce: {kind: http}\nmodels: {m: {bundle: b}}\n")
+    (tmp_path / "files.yaml").write_text(f"source: {{kind: file, paths: [x.jsonl]}}\nmodels: {{m: {{bundle: {tmp_path}/b}}}}\n")
+    (tmp_path / "secret.yaml").write_text(
+        "source: {kind: kafka, topic: t, options: {sasl_plain_password: hunter2}}\nmodels: {m: {bundle: b}}\n"
+    )
+    result = tiltmeter(*[argument.format(tmp=tmp_path) for argument in arguments])
+    assert result.exit_code == exit_code, result.output
+    assert message in " ".join(result.output.split())
+    assert "hunter2" not in result.output
+    assert "Traceback" not in result.output
+
+
+def test_bundle_show(bundle: Path) -> None:
+    result = tiltmeter("bundle", "show", bundle)
+    assert result.exit_code == 0
+    assert "reference" in result.output
+    manifest = json.loads(tiltmeter("bundle", "show", bundle, "--json").output)
+    assert manifest["schema"] == 1
+
+
+def test_check_config_prints_who_got_what(bundle: Path, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"source: {{kind: http}}\nstore: 'sqlite:///{tmp_path}/h.db'\nledger: {{kind: sql, url: 'sqlite:///{tmp_path}/l.db'}}\n"
+        f"models:\n  one: {{bundle: {bundle}, owner: team-a, weight: 3}}\n  two: {{bundle: {bundle}}}\n"
+    )
+    result = CliRunner(env={"TILTMETER_TOKEN": ""}).invoke(app, ["check-config", str(config), "--connect"])
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "one ood_share team-a 37.5% 19 days 10^4.43 240 days 10^5.54" in said
+    assert "two ood_share unowned 12.5% 56 days 10^4.91 720 days 10^6.02" in said
+    assert "model two has no owner" in said
+    assert "everything that writes over HTTP is refused" in said
+    assert "ledger answers" in said
+    assert "length: 60.0" not in said
+    assert "length: 60.0" in tiltmeter("check-config", config, "--show").output
+
+
+def test_check_config_fails_when_a_database_does_not_answer(bundle: Path, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"source: {{kind: http}}\nstore: 'sqlite:///{tmp_path}/h.db'\nmodels: {{one: {{bundle: {bundle}}}}}\n"
+        "ledger: {kind: sql, url: 'postgresql://nobody@127.0.0.1:9/none?connect_timeout=2'}\n"
+    )
+    result = tiltmeter("check-config", config, "--connect")
+    assert result.exit_code == 1, result.output
+    assert "ledger: " in result.output
+    assert "history answers" in result.output
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[Stage, str]]:
+    """A running web application whose decider applies every command at once."""
+    stage = make()
+
+    def apply(command: Command) -> None:
+        stage.commands.append(command)
+        outcome = "refused: nothing is learned yet" if command.kind == "baseline.accept" else f"done: {command.kind}"
+        stage.rows.entries.append(AuditEntry(command.id, NOW, command.actor, command.kind, {}, outcome))
+
+    stage = make(submit=apply)
+    stage.state["status"] = status("critical", incidents=(incident(),))
+    server = uvicorn.Server(uvicorn.Config(stage.app, port=0, log_level="critical"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield stage, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
+def test_incidents_and_baselines_of_a_running_service(served: tuple[Stage, str], tmp_path: Path) -> None:
+    stage, url = served
+    listed = tiltmeter("incident", "list", "--url", url).output
+    assert incident().id in listed
+    assert "critical" in listed
+    assert "no open incidents" in tiltmeter("incident", "list", "--model", "other", TILTMETER_URL=url).output
+    acknowledged = tiltmeter("incident", "ack", incident().id, "--url", url)
+    assert "done: incident.ack" in acknowledged.output
+    closed = tiltmeter("incident", "close", incident().id, "--verdict", "benign", "--reason", "campaign", "--url", url)
+    assert closed.exit_code == 0, closed.output
+    assert dict(stage.commands[1].arguments) == {"incident": incident().id, "verdict": "benign", "reason": "campaign"}
+    assert "support-bot  ood_share" in tiltmeter("baseline", "show", "--url", url).output
+    assert tiltmeter("baseline", "show", "other", "--url", url).exit_code == 1
+    assert "done: baseline.reset" in tiltmeter("baseline", "reset", "support-bot", "--reason", "r", "--url", url).output
+    refused = tiltmeter("baseline", "accept", "support-bot", "--reason", "r", "--url", url)
+    assert refused.exit_code == 1
+    assert "nothing is learned yet" in refused.output
+
+
+def test_a_wrong_token_is_refused_in_the_services_words(served: tuple[Stage, str], tmp_path: Path) -> None:
+    stage, url = served
+    file = tmp_path / "token"
+    file.write_text("wrong\n")
+    result = tiltmeter("incident", "ack", incident().id, "--url", url, "--token-file", file)
+    assert result.exit_code == 1
+    assert "401" in result.output
+    assert "wrong" not in result.output
+    assert stage.commands == []
+
+
+def test_history_becomes_a_candidate(served: tuple[Stage, str], bundle: Path, tmp_path: Path) -> None:
+    stage, url = served
+    history = tmp_path / "history.jsonl"
+    history.write_text("".join(json.dumps({"time": NOW + 60 * minute, "text": "help my card"}) + "\n" for minute in range(3000)))
+    result = tiltmeter("baseline", "learn", "support-bot", "--from", history, "--bundle", bundle, "--url", url)
+    assert result.exit_code == 0, result.output
+    assert "3,000 prompts of 3 days" in result.output
+    arguments = stage.commands[0].arguments
+    assert sum(row[1] for row in arguments["blocks"]["strange"]) == 3000
+    assert arguments["source"] == "history.jsonl"
