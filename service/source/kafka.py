@@ -32,7 +32,7 @@ from service.errors import Rewound
 from service.records import Batch, Partition, Progress, Prompt, Span
 from service.source.dead_letters import DeadLetter, DeadLetters
 from service.source.decode import Decoder, Reason, Rejection
-from service.source.kafka_client import check_client_libraries, open_consumer, refused, topic_missing
+from service.source.kafka_client import check_client_libraries, open_consumer, refused, topic_trouble
 
 _log = logging.getLogger(__name__)
 
@@ -246,7 +246,7 @@ class KafkaSource:
             if consumer.partitions_for_topic(self._settings.topic):
                 return
             time.sleep(0.2 * (attempt + 1))
-        raise topic_missing(self._settings)
+        raise topic_trouble(self._settings, self._environ)
 
     def _first_start(self, consumer: KafkaConsumer) -> frozenset[int] | None:
         """Partitions there are when nothing of the topic was ever counted; None when something was.
@@ -272,9 +272,9 @@ class KafkaSource:
             raise mistake from None
         if not isinstance(error, RetriableError | BrokerNotAvailableError):
             raise error
-        trouble = f"{self._settings.bootstrap_servers}: {type(error).__name__}"
+        trouble = f"Kafka at {self._settings.bootstrap_servers} cannot be read: {error}"
         if self.trouble != trouble:
-            _log.warning("Kafka cannot be read: %s", trouble)
+            _log.warning("%s", trouble)
         self.trouble = trouble
         for place in self._places.values():
             place.idle = False

@@ -1,21 +1,26 @@
 """Opening Kafka clients, and saying in a person's words what stops them."""
 
 import logging
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient
 from kafka.codec import has_lz4, has_snappy, has_zstd
 from kafka.errors import (
     AuthorizationError,
     GroupAuthorizationFailedError,
     KafkaConfigurationError,
+    KafkaConnectionError,
     KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
     UnsupportedCodecError,
 )
 from kafka.net.compat import KafkaNetClient
 
-from service.config import KafkaSource, kafka_options
+from service.config import Kafka, KafkaSource, kafka_options
 from service.errors import ConfigError
 
 BOOTSTRAP_SECONDS = 5.0
@@ -35,18 +40,25 @@ def check_client_libraries() -> None:
         raise ConfigError(f"topics compressed with {', '.join(missing)} would be unreadable: {_EXTRA}")
 
 
-def open_consumer(settings: KafkaSource, fixed: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> KafkaConsumer:
+def open_consumer(settings: Kafka, fixed: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> KafkaConsumer:
     """A consumer that has reached the cluster within BOOTSTRAP_SECONDS; raises KafkaError or ConfigError."""
     return _open(KafkaConsumer, settings, fixed, environ)
 
 
-def open_producer(settings: KafkaSource, fixed: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> KafkaProducer:
+def open_producer(settings: Kafka, fixed: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> KafkaProducer:
     """A producer that has reached the cluster within BOOTSTRAP_SECONDS; raises KafkaError or ConfigError."""
     return _open(KafkaProducer, settings, fixed, environ)
 
 
-def _open(kind: Callable[..., Any], settings: KafkaSource, fixed: Mapping[str, Any], environ: Mapping[str, str] | None) -> Any:
+def open_admin(settings: Kafka, environ: Mapping[str, str] | None = None) -> KafkaAdminClient:
+    """An admin client that has reached the cluster within BOOTSTRAP_SECONDS; raises KafkaError or ConfigError."""
+    return _open(KafkaAdminClient, settings, {}, environ)
+
+
+def _open(kind: Callable[..., Any], settings: Kafka, fixed: Mapping[str, Any], environ: Mapping[str, str] | None) -> Any:
     options = kafka_options(settings, environ, known=kind.DEFAULT_CONFIG)  # type: ignore[attr-defined]
+    if "proxy_url" not in options:
+        _reach(options["bootstrap_servers"])
     opened: list[KafkaNetClient] = []
 
     def net_client(**configs: Any) -> KafkaNetClient:
@@ -63,12 +75,28 @@ def _open(kind: Callable[..., Any], settings: KafkaSource, fixed: Mapping[str, A
         for client in opened:
             client.close()
         if isinstance(error, KafkaConfigurationError | ValueError | TypeError | OSError):
-            raise ConfigError(f"source.options: {error}") from None
+            raise ConfigError(f"{settings.bootstrap_servers}: options of the Kafka client: {error}") from None
         if refusals.reason is not None:
             raise ConfigError(f"{settings.bootstrap_servers}: {refusals.reason}") from None
         raise
     finally:
         logger.removeHandler(refusals)
+
+
+def _reach(servers: Sequence[str]) -> None:
+    """Raise KafkaConnectionError when no server takes a connection. The client would try for seconds and leak its sockets."""
+    reasons = []
+    for server in servers:
+        host, _, port = server.rpartition("://")[2].rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=BOOTSTRAP_SECONDS / 2).close()
+        except ValueError:
+            raise ConfigError(f"bootstrap_servers: {server!r} is not host:port") from None
+        except OSError as error:
+            reasons.append(f"{server}: {error.strerror or error}")
+        else:
+            return
+    raise KafkaConnectionError("; ".join(reasons))
 
 
 class _Refusals(logging.Handler):
@@ -89,7 +117,7 @@ class _Refusals(logging.Handler):
         self.reason = next((reason for sign, reason in self._REASONS.items() if sign in text), self.reason)
 
 
-def acl_command(settings: KafkaSource, operation: str, resource: str) -> str:
+def acl_command(settings: Kafka, operation: str, resource: str) -> str:
     """The command that grants a right; ``resource`` is ``--topic NAME``, ``--group NAME`` or ``--transactional-id NAME``."""
     user = settings.options.get("sasl_plain_username", "NAME")
     return (
@@ -110,9 +138,20 @@ def refused(error: KafkaError, settings: KafkaSource) -> ConfigError | None:
     return None
 
 
-def topic_missing(settings: KafkaSource) -> ConfigError:
-    """The prompt topic is not there."""
+def topic_trouble(settings: KafkaSource, environ: Mapping[str, str] | None = None) -> ConfigError:
+    """Why the prompt topic does not show: it may not be described, or is not there."""
+    admin = open_admin(settings, environ)
+    try:
+        found = admin.describe_topics([settings.topic])
+    except UnknownTopicOrPartitionError:
+        found = []
+    except AuthorizationError as error:
+        return refused(error, settings) or ConfigError(str(error))
+    finally:
+        admin.close()
+    if any(topic.get("error_code") == TopicAuthorizationFailedError.errno for topic in found):
+        return ConfigError(f"no right to read topic '{settings.topic}': {acl_command(settings, 'Read', f'--topic {settings.topic}')}")
     return ConfigError(
-        f"topic '{settings.topic}' does not exist on {settings.bootstrap_servers} (or may not be described); create it: "
+        f"topic '{settings.topic}' does not exist; create it: "
         f"kafka-topics.sh --bootstrap-server {settings.bootstrap_servers} --create --topic {settings.topic} --partitions 4"
     )

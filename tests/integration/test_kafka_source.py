@@ -393,10 +393,9 @@ def test_records_deleted_before_they_were_read_are_counted_as_lost(bench: Callab
 
 def test_a_missing_topic_is_named_with_the_command_that_creates_it(bench: Callable[..., Bench]) -> None:
     b = bench()
-    source = b.source()
-    source._settings = b.settings().model_copy(update={"topic": "no-such-topic"})
-    with pytest.raises(ConfigError, match=r"topic 'no-such-topic' does not exist .*kafka-topics.sh .*--create --topic no-such-topic"):
-        source.poll(1, 1)
+    b.topic = "no-such-topic"
+    with pytest.raises(ConfigError, match=r"topic 'no-such-topic' does not exist; .*kafka-topics.sh .*--create --topic no-such-topic"):
+        b.source().poll(1, 1)
 
 
 def test_a_broker_that_is_down_is_waited_for_at_the_start_and_in_the_middle(kafka_libs: Path, tmp_path: Path) -> None:
