@@ -186,6 +186,8 @@ class HttpSource:
                 self._answer(self._flying.popleft(), frozenset(), float("-inf"))
             self._queue.extendleft(reversed(self._flying))
             self._flying.clear()
+            # What was told of them did not reach the ledger; they are older than it.
+            self._reached = float("-inf")
 
     def committed(self, batch: Batch, repeats: frozenset[str] = frozenset(), watermark: float = float("-inf")) -> None:
         """Answer the posts of this batch.

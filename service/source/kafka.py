@@ -329,7 +329,8 @@ class KafkaSource:
                 at_end = self._settings.start == "latest" and partition.partition in (self._known_first or ())
                 position = self._starts[partition] = last[partition] if at_end else first[partition]
             known = self._places.get(partition)
-            reached = known.reached if known else float("-inf")
+            # How far a partition has got may be told only for what the ledger holds: what was read beyond is read again.
+            reached = known.reached if known and known.next == position else float("-inf")
             places[partition] = _Place(position, known.heard if known else now, reached, new=new)
             try:
                 consumer.seek(partition, self._in_range(partition, position, first[partition], last[partition]))
