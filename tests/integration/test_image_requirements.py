@@ -31,7 +31,8 @@ def environment(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip("the package index cannot be reached")
         assert done.returncode == 0, done.stderr
     wheel = next((folder / "wheel").glob("*.whl"))
-    subprocess.run([*uv, "pip", "install", "--python", str(python), "--no-deps", str(wheel)], check=True, timeout=120)
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-cache-dir", "--no-deps", "--no-index"]
+    subprocess.run([*install, str(wheel)], check=True, timeout=120)
     return folder
 
 
