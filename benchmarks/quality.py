@@ -2,10 +2,11 @@
 
     python -m benchmarks.quality --data DIR [--out FILE]
 
-Separation: fitted on the train texts only (a fifth of which goes to calibration), scored on the test split. OOD is the positive class; FPR95 is
-the share of in-scope prompts flagged at the threshold that catches 95% of the out-of-scope ones. Calibration: 3,000 train rows are held out at
-random before the fit, and the share of them that is flagged stands beside the bundle's bound. (The test split itself is not drawn like the train
-split: it is shown too, and its share lies higher.) Scores are those of ``tiltmeter replay``: the bundle's own encoder and scorer.
+Separation: fitted on the train texts only (a fifth of which goes to calibration), scored on the test split. OOD is the positive class;
+FPR95 is the share of in-scope prompts flagged at the threshold that catches 95% of the out-of-scope ones. Calibration: 3,000 train rows
+are held out at random before the fit, and the share of them that is flagged stands beside the bundle's bound. (The test split itself is
+not drawn like the train split: it is shown too, and its share lies higher.) Scores are those of ``tiltmeter replay``: the bundle's own
+encoder and scorer.
 """
 
 import argparse

@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 DENSITY_WEIGHT = 0.7
-"""Weight of the neighbours' own mean distance. One rule for all sets, chosen on held-out intents and a validation split, never on a test split."""
+"""Weight of the neighbours' own mean distance. One rule for all sets.
+
+Chosen on held-out intents and a validation split, never on a test split.
+"""
 
 LABEL_WEIGHT = 0.5
 """Weight of a head trained on class labels, against 1 - weight for the distance: the two count alike."""

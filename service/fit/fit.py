@@ -46,11 +46,10 @@ from service.fit.scorer_graph import write_scorer
 from service.fit.scripts import script_shares
 from service.fit.sentence_transformer import DEFAULT_ENCODER
 from service.fit.split import Split, split, split_given
-from service.fit.warn import warnings_for
+from service.fit.warn import FEW_ROWS, warnings_for
 from service.fit.words import topic_words
 
 FEWEST_ROWS = 200
-FEW_ROWS = 2_000
 DELTA = 0.01
 """Chance, over the calibration draw, that one of the bundle's two bounds does not hold."""
 

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping
 
+from detectors.calibration import STRANGE
 from service.bundle import Counts, Settings
 
 FEW_ROWS = 2_000
 _MANY_TRUNCATED = 0.05
+_SENSITIVITY = 0.8
+"""Share of prompts from elsewhere that is flagged strange; about what is measured on public sets."""
+
+_MIN_EFFECT = 0.005
 
 
 def warnings_for(
@@ -15,11 +20,11 @@ def warnings_for(
     found = []
     used = counts.rows - counts.empty
     if used < FEW_ROWS:
+        unseen = (nulls["strange"] + _MIN_EFFECT - STRANGE) / (_SENSITIVITY - STRANGE)
         found.append(
-            f"only {used:,} rows: production counts as changed when its strange share exceeds {nulls['strange']:.1%} (5% is "
-            "usual); a new topic that "
-            f"takes less than about {2 * max(nulls['strange'] - 0.05, 0.01):.0%} of prompts will not be seen, one that takes 10 "
-            "points more will; "
+            f"only {used:,} rows: production counts as changed when its strange share exceeds {nulls['strange']:.1%} "
+            f"({STRANGE:.0%} is usual); "
+            f"a new topic that takes less than about {unseen:.0%} of prompts will not be seen, {2 * unseen:.0%} or more will; "
             f"{FEW_ROWS:,} rows or more lower that bound"
         )
     if 1 / (counts.calibration + 1) > 0.01:

@@ -5,18 +5,48 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from detectors.calibration import Calibration
-from service.bundle import ENCODER_GRAPH, MANIFEST, SCHEMA, SCORER_GRAPH, Bundle, Counts, EncoderSettings, Manifest, Settings, TopicInfo
+from service.bundle import (
+    ENCODER_GRAPH,
+    MANIFEST,
+    SCHEMA,
+    SCORER_GRAPH,
+    Bundle,
+    Counts,
+    EncoderSettings,
+    Manifest,
+    Settings,
+    TopicInfo,
+    sha256,
+)
 from service.bundle import encoder_digest as digest_of
-from service.bundle import sha256
 from service.bundle.bundle import save_calibration, save_manifest, save_topics
 from service.errors import ConfigError
 
 COUNTS = Counts(
-    rows=500, empty=3, unlabelled=0, distinct=490, clusters=480, groups=0, reference=380, calibration=100, calibration_effective=97.0, left_out=0
+    rows=500,
+    empty=3,
+    unlabelled=0,
+    distinct=490,
+    clusters=480,
+    groups=0,
+    reference=380,
+    calibration=100,
+    calibration_effective=97.0,
+    left_out=0,
 )
 SETTINGS = Settings(
-    text="text", label=None, group=None, seed=0, reference_max=10, calibration_from="split", neighbours=5, density_weight=0.6, head="topics", head_weight=0.3
+    text="text",
+    label=None,
+    group=None,
+    seed=0,
+    reference_max=10,
+    calibration_from="split",
+    neighbours=5,
+    density_weight=0.6,
+    head="topics",
+    head_weight=0.3,
 )
 ENCODER = EncoderSettings(id="tiny", revision="r1", source="built", dimension=4, max_length=16, pooling="mean")
 
@@ -70,16 +100,29 @@ def test_a_whole_bundle_loads(bundle: Path) -> None:
 
 def test_description_says_what_matters(bundle: Path) -> None:
     text = Bundle.load(bundle).describe()
-    for part in ("tiny r1", "500 read, 3 empty", "380 rows", "worth 97", "strange at most 9.00%", "warning      only few rows", "card lost", "(no word may be shown)"):
+    for part in (
+        "tiny r1",
+        "500 read, 3 empty",
+        "380 rows",
+        "worth 97",
+        "strange at most 9.00%",
+        "warning      only few rows",
+        "card lost",
+        "(no word may be shown)",
+    ):
         assert part in text
 
 
-@pytest.mark.parametrize("name", [ENCODER_GRAPH, SCORER_GRAPH, "tokenizer.json", "reference.bin", "calibration.safetensors", "topics.json", "report.html"])
+@pytest.mark.parametrize(
+    "name", [ENCODER_GRAPH, SCORER_GRAPH, "tokenizer.json", "reference.bin", "calibration.safetensors", "topics.json", "report.html"]
+)
 def test_a_changed_byte_is_noticed_in_every_file(bundle: Path, name: str) -> None:
     content = bytearray((bundle / name).read_bytes())
     content[len(content) // 2] ^= 1
     (bundle / name).write_bytes(content)
-    with pytest.raises(ConfigError, match=rf"bundle/{name}: changed since it was fitted \(sha256 [0-9a-f]{{12}}, the manifest says [0-9a-f]{{12}}\)"):
+    with pytest.raises(
+        ConfigError, match=rf"bundle/{name}: changed since it was fitted \(sha256 [0-9a-f]{{12}}, the manifest says [0-9a-f]{{12}}\)"
+    ):
         Bundle.load(bundle)
 
 
@@ -94,7 +137,9 @@ def test_a_missing_file_is_named(bundle: Path) -> None:
 
 def test_a_newer_schema_is_refused(bundle: Path) -> None:
     edit(bundle, schema=SCHEMA + 1, something_new=True)
-    with pytest.raises(ConfigError, match=r"manifest\.json: schema 2 is newer than this program's 1; upgrade tiltmeter or fit the bundle again"):
+    with pytest.raises(
+        ConfigError, match=r"manifest\.json: schema 2 is newer than this program's 1; upgrade tiltmeter or fit the bundle again"
+    ):
         Bundle.load(bundle)
 
 

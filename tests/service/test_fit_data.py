@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from service.errors import DataError
 from service.fit.collect import NONE, FieldNames, Rows, collect
 from service.fit.duplicates import clusters
