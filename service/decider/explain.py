@@ -20,7 +20,8 @@ def percent(share: float) -> str:
 
 def quiet(stream: str, share: float, low: float, high: float, windows: int, normal: float) -> str:
     """No incident: the share of the last windows."""
-    return f"{percent(share)} {_NOUN[stream]} ({percent(low)} to {percent(high)}) in the last {windows} windows; normal {percent(normal)}"
+    where = "in the last window" if windows == 1 else f"in the last {windows} windows"
+    return f"{percent(share)} {_NOUN[stream]} ({percent(low)} to {percent(high)}) {where}; normal {percent(normal)}"
 
 
 def changed(stream: str, share: float, low: float, high: float, since: float, normal: float) -> str:
