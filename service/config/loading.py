@@ -11,12 +11,20 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from service.config.secrets import MASK, find_secrets, is_secret_key, masked
-from service.config.settings import Config
+from service.config.settings import Config, Kafka
 from service.errors import ConfigError
 
 PREFIX = "TILTMETER_"
 SEPARATOR = "__"
 _TOP_LEVEL = ("instance", "store")
+OURS = frozenset(
+    (
+        "bootstrap_servers", "group_id", "enable_auto_commit", "auto_offset_reset", "isolation_level", "partition_assignment_strategy",
+        "transactional_id", "acks", "key_deserializer", "value_deserializer", "key_serializer", "value_serializer",
+        "allow_auto_create_topics", "kafka_client", "bootstrap_timeout_ms",
+    )
+)
+"""Kafka options that decide what is counted, so that only the code may set them."""
 
 KeyPath = tuple[str, ...]
 
@@ -72,6 +80,7 @@ def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(path, lines, overridden, detail) for detail in error.errors())) from None
     _check_names(path, config)
+    _check_options(path, lines, config)
     return config
 
 
@@ -221,6 +230,8 @@ def _explain(file: Path, lines: Mapping[KeyPath, int], overridden: Mapping[KeyPa
         case "literal_error":
             known = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")]
             return f"{where}: {_shown(path, detail['input'])} is not known; {_nearest(str(detail['input']), known)}{expected}"
+        case "too_short":
+            return f"{where}: at least one is needed{expected}"
         case "value_error":
             return f"{where}: {detail['msg'].removeprefix('Value error, ')}{expected}"
     message = detail["msg"][0].lower() + detail["msg"][1:]
@@ -245,3 +256,22 @@ def _check_names(file: Path, config: Config) -> None:
             if other := owner.get(wire):
                 raise ConfigError(f"{file}: models.{name}.wire_names: '{wire}' already means model '{other}'")
             owner[wire] = name
+
+
+def _check_options(file: Path, lines: Mapping[KeyPath, int], config: Config) -> None:
+    """Refuse options that no Kafka client knows, and those that the source and the ledger set themselves."""
+    for section, settings in (("source", config.source), ("ledger", config.ledger)):
+        if not isinstance(settings, Kafka) or not settings.options:
+            continue
+        from kafka import KafkaConsumer, KafkaProducer
+        from kafka.admin import KafkaAdminClient
+
+        known = sorted({*KafkaConsumer.DEFAULT_CONFIG, *KafkaProducer.DEFAULT_CONFIG, *KafkaAdminClient.DEFAULT_CONFIG} - OURS)
+        for key in settings.options:
+            where = _where(file, lines, (section, "options", key))
+            name = key.replace(".", "_")
+            if name in OURS:
+                raise ConfigError(f"{where}: set by Tiltmeter itself, cannot be changed here")
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+                raise ConfigError(f"{where}: no option of the Kafka client{f'; did you mean {close[0]!r}?' if close else ''}")

@@ -91,7 +91,7 @@ class FileSource(Settings):
 
     kind: Literal["file"] = "file"
     paths: list[Path] = Field(description="Files: .jsonl, .csv, .parquet, gzip or zstd; - is standard input.")
-    rate: float | None = Field(None, gt=0, description="Prompts per second of event time. Unset: the time field, or 50 where none is named.")
+    rate: float | None = Field(None, gt=0, description="Prompts per second of event time. Unset: the time field, or 50 without one.")
     start: str = Field("2000-01-01T00:00:00Z", description="Time of the first record when rate is used.")
 
 

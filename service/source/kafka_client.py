@@ -14,6 +14,7 @@ from kafka.errors import (
     KafkaConfigurationError,
     KafkaConnectionError,
     KafkaError,
+    KafkaTimeoutError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     UnsupportedCodecError,
@@ -78,6 +79,9 @@ def _open(kind: Callable[..., Any], settings: Kafka, fixed: Mapping[str, Any], e
             raise ConfigError(f"{settings.bootstrap_servers}: options of the Kafka client: {error}") from None
         if refusals.reason is not None:
             raise ConfigError(f"{settings.bootstrap_servers}: {refusals.reason}") from None
+        if isinstance(error, KafkaTimeoutError):
+            hint = "takes connections and does not answer; check security_protocol, certificates and login"
+            raise KafkaConnectionError(f"{settings.bootstrap_servers}: {hint}") from None
         raise
     finally:
         logger.removeHandler(refusals)
