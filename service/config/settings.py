@@ -73,7 +73,7 @@ class KafkaSource(Kafka):
 
     kind: Literal["kafka"] = "kafka"
     topic: str = Field(description="Topic that carries the prompts.")
-    group: str = Field("tiltmeter", description="Consumer group; also the prefix of our transactional ids.")
+    group: str = Field("tiltmeter", description="Consumer group. One for each configuration: workers of the same group share the topic.")
     start: Literal["latest", "earliest"] = Field("latest", description="Where a new group begins.")
     dead_letter_topic: str | None = Field(None, description="Topic for records that cannot be decoded.")
 
@@ -107,7 +107,9 @@ class KafkaLedger(Kafka):
     """Deltas and positions in one Kafka transaction."""
 
     kind: Literal["kafka"] = "kafka"
-    prefix: str = Field("tiltmeter", description="Topics are <prefix>.sketches and <prefix>.state.")
+    prefix: str = Field(
+        "tiltmeter", description="Topics are PREFIX.sketches and PREFIX.state, transactional ids PREFIX-*, the decider's group PREFIX-decider."
+    )
     create_topics: bool = Field(False, description="Create the two topics; otherwise the commands are printed.")
 
 
