@@ -28,6 +28,9 @@ TOPIC_WEIGHT = 0.3
 """Weight of a head trained on topics."""
 
 _BLOCK = 1024
+_SIMILARITIES = 1 << 24
+"""Most similarities held at once: 64 MB, and twice that for their order."""
+
 _SMALLEST_DEVIATION = 1e-6
 
 Vectors = NDArray[np.float32]
@@ -90,8 +93,7 @@ class DensityKnn:
         Raises:
             ValueError: fewer than two rows.
 
-        Cost: 2 N^2 d operations: about 0.03 s at 2,000 rows, 1.5 s at 15,000, 100 s at 100,000 on two cores (d = 384). Memory: 1024 N
-        floats.
+        Cost: 2 N^2 d operations: about 0.1 s at 2,000 rows, 3 s at 12,000, 4 minutes at 100,000 on two cores (d = 384). Memory: 200 MB.
         """
         n = len(reference)
         if n < 2:
@@ -99,8 +101,9 @@ class DensityKnn:
         k = neighbours(n)
         density = np.empty(n, np.float32)
         nearest = np.empty((n, k), np.int64)
-        for start in range(0, n, _BLOCK):
-            stop = min(start + _BLOCK, n)
+        block = _block(n)
+        for start in range(0, n, block):
+            stop = min(start + block, n)
             similarity = reference[start:stop] @ reference.T
             similarity[np.arange(stop - start), np.arange(start, stop)] = -np.inf
             nearest[start:stop], density[start:stop] = _nearest(similarity, k)
@@ -112,9 +115,10 @@ class DensityKnn:
     def score(self, vectors: Vectors) -> Vectors:
         """(B, d) unit vectors to (B,) float32 raw scores, higher is stranger; not standardised."""
         scores = np.empty(len(vectors), np.float32)
-        for start in range(0, len(vectors), _BLOCK):
-            nearest, distance = _nearest(vectors[start : start + _BLOCK] @ self.reference.T, self.k)
-            scores[start : start + _BLOCK] = distance - self.weight * self.density[nearest].mean(axis=1)
+        block = _block(len(self.reference))
+        for start in range(0, len(vectors), block):
+            nearest, distance = _nearest(vectors[start : start + block] @ self.reference.T, self.k)
+            scores[start : start + block] = distance - self.weight * self.density[nearest].mean(axis=1)
         return scores
 
 
@@ -144,6 +148,11 @@ def combine(knn: DensityKnn, head: Head | None, vectors: Vectors) -> NDArray[np.
     if head is None:
         return distance
     return (1 - head.share) * distance + head.share * head.standard(head.score(vectors))
+
+
+def _block(n: int) -> int:
+    """Rows compared with n reference rows at once."""
+    return max(1, min(_BLOCK, _SIMILARITIES // n))
 
 
 def _nearest(similarity: Vectors, k: int) -> tuple[NDArray[np.int64], Vectors]:

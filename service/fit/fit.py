@@ -57,6 +57,7 @@ _STREAMS = {"strange": STRANGE, "far": FAR}
 _CHUNK = 4096
 _FEWEST_CALIBRATION_ROWS = 20
 _FEWEST_CLASSES = 2
+_FEWEST_ROWS_A_CLASS = 3
 _WORD_MARKS = ("", "\u0120", "\u2581")  # how tokenizers mark the start of a word
 
 _log = logging.getLogger(__name__)
@@ -124,10 +125,8 @@ def fit(
     compute, progress = compute or Compute(), progress or Silent()
     names = FieldNames(text, label, group)
     data = _read(files, calibration, names, seed, reference_max, progress)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    staging = _staging(out)
     try:
-        staging.chmod(0o755)
         manifest = _write(data, names, encoder, seed, reference_max, compute, progress, staging)
         for warning in manifest.warnings:
             _log.warning("%s", warning)
@@ -221,8 +220,9 @@ def _fit_score(reference: NDArray[np.float32], label: NDArray[np.int64], seed: i
     progress.stage("finding topics", None)
     topics = fit_topics(reference, seed)
     labelled = label != NONE
+    classes = np.unique(label[labelled]).size
     advance = progress.stage("training the head", FOLDS + 1)
-    if np.unique(label[labelled]).size >= _FEWEST_CLASSES:
+    if _FEWEST_CLASSES <= classes <= labelled.sum() / _FEWEST_ROWS_A_CLASS:
         return _Score(knn, fit_head(reference[labelled], label[labelled], LABEL_WEIGHT, seed, advance), "labels", topics)
     if len(topics.centroids) >= _FEWEST_CLASSES:
         return _Score(knn, fit_head(reference, topics.topic, TOPIC_WEIGHT, seed, advance), "topics", topics)
@@ -276,6 +276,17 @@ def _manifest(
 def _check_out(out: Path) -> None:
     if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out}: exists and is not a bundle; expected a new directory or an older bundle to replace")
+
+
+def _staging(out: Path) -> Path:
+    """A new directory beside ``out``, on the same file system."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written ({error.strerror})") from None
+    staging.chmod(0o755)
+    return staging
 
 
 def _publish(staging: Path, out: Path) -> None:

@@ -16,6 +16,8 @@ _INVERSE_PENALTY = 30.0
 _ITERATIONS = 300
 _TOLERANCE = 1e-5
 _FEWEST_TOPICS, _MOST_TOPICS = 2, 300
+_ROWS = 20_000
+"""Most rows a solver sees, drawn by seed; a few hundred classes need no more, and time grows with every row."""
 
 Vectors = NDArray[np.float32]
 
@@ -47,7 +49,7 @@ def fit_topics(vectors: Vectors, seed: int) -> Topics:
     from sklearn.cluster import KMeans
 
     with threadpool_limits(limits=1):
-        fitted = KMeans(topic_count(len(vectors)), n_init=1, random_state=seed).fit(vectors)
+        fitted = KMeans(topic_count(len(vectors)), n_init=1, random_state=seed).fit(vectors[_drawn(len(vectors), seed)])
     centroids = np.asarray(fitted.cluster_centers_, np.float32)
     centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
     used, topic = np.unique((vectors @ centroids.T).argmax(axis=1), return_inverse=True)
@@ -66,6 +68,8 @@ def fit_head(vectors: Vectors, classes: NDArray[np.int64], share: float, seed: i
 
     Cost: about 20 s at 12,000 rows and 110 classes.
     """
+    drawn = _drawn(len(vectors), seed)
+    vectors, classes = vectors[drawn], classes[drawn]
     fold = np.random.default_rng(seed).permutation(len(vectors)) % FOLDS
     largest = np.empty(len(vectors), np.float32)
     for number in range(FOLDS):
@@ -76,6 +80,10 @@ def fit_head(vectors: Vectors, classes: NDArray[np.int64], share: float, seed: i
     weights, bias = _logistic(vectors, classes)
     advance(1)
     return Head(weights, bias, Standard.fit(-largest), share)
+
+
+def _drawn(n: int, seed: int) -> NDArray[np.int64]:
+    return np.arange(n) if n <= _ROWS else np.sort(np.random.default_rng(seed).choice(n, _ROWS, replace=False))
 
 
 def _logistic(vectors: Vectors, classes: NDArray[np.int64]) -> tuple[Vectors, Vectors]:

@@ -78,6 +78,10 @@ def split_given(rows: Rows, held: Rows, cluster: NDArray[np.int64], *, seed: int
     unit, loosened = _units(held, cluster_held)
     calibration = np.repeat(held.text + len(rows.texts), held.count)
     unit = np.repeat(unit, held.count)
+    if np.unique(unit).size < _FEWEST_HELD:
+        raise DataError(
+            f"all {unit.size:,} calibration rows are one group or nearly the same text; at least {_FEWEST_HELD} different are needed"
+        )
     if calibration.size > CALIBRATION_MAX:
         chosen = np.sort(rng.choice(calibration.size, CALIBRATION_MAX, replace=False))
         sampled += calibration.size - CALIBRATION_MAX

@@ -34,7 +34,7 @@ def warnings_for(
         )
     if settings.label is not None and settings.head != "labels":
         found.append(
-            f"the label field {settings.label!r} holds {classes} class{'' if classes == 1 else 'es'} in the reference: the head "
+            f"the label field {settings.label!r} holds {classes} class{'' if classes == 1 else 'es'} in the {counts.reference:,} reference rows: the head "
             "was trained on topics"
         )
     if counts.unlabelled:

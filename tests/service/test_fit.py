@@ -169,7 +169,20 @@ def test_one_class_is_no_class(model: str, tmp_path: Path) -> None:
     rows = [row | {"intent": "same"} for row in prompts(300)]
     bundle = fit([write(tmp_path / "set.jsonl", rows)], tmp_path / "bundle", encoder=model, label="intent", compute=CPU)
     assert bundle.manifest.settings.head == "topics"
-    assert any("the label field 'intent' holds 1 class in the reference" in warning for warning in bundle.manifest.warnings)
+    assert any("the label field 'intent' holds 1 class in the" in warning for warning in bundle.manifest.warnings)
+
+
+def test_a_label_that_differs_in_every_row_is_no_class(model: str, tmp_path: Path) -> None:
+    rows = [row | {"id": i} for i, row in enumerate(prompts(300))]
+    bundle = fit([write(tmp_path / "set.jsonl", rows)], tmp_path / "bundle", encoder=model, label="id", compute=CPU)
+    assert bundle.manifest.settings.head == "topics"
+    assert any(f"the label field 'id' holds {bundle.manifest.counts.reference} classes" in warning for warning in bundle.manifest.warnings)
+
+
+def test_a_place_that_cannot_be_written_is_named(model: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"file/bundle: cannot be written \((File exists|Not a directory)\)"):
+        fit([write(tmp_path / "set.jsonl", prompts(300))], tmp_path / "file" / "bundle", encoder=model, compute=CPU)
 
 
 def test_empty_rows_are_counted_and_left_out(model: str, tmp_path: Path) -> None:

@@ -249,3 +249,8 @@ def test_lines_of_progress_come_every_ten_seconds(capsys: pytest.CaptureFixture[
         now[0] += 4
         advance(1000)
     assert capsys.readouterr().out.splitlines() == ["embedding: 5,000", "embedding: 3,000 of 5,000"]
+
+
+def test_calibration_files_with_one_text_only() -> None:
+    with pytest.raises(DataError, match="all 30 calibration rows are one group or nearly the same text"):
+        split_given(rows_of(["a", "b"]), rows_of(["c"], counts=[30]), np.array([0, 1, 2]), seed=0, reference_max=10)
