@@ -33,10 +33,8 @@ def warnings_for(
             "more are needed"
         )
     if settings.label is not None and settings.head != "labels":
-        found.append(
-            f"the label field {settings.label!r} holds {classes} class{'' if classes == 1 else 'es'} in the {counts.reference:,} reference rows: the head "
-            "was trained on topics"
-        )
+        held = f"{classes} class{'' if classes == 1 else 'es'} in the {counts.reference:,} reference rows"
+        found.append(f"the label field {settings.label!r} holds {held}: the head was trained on topics")
     if counts.unlabelled:
         found.append(f"{counts.unlabelled:,} rows have no label; the head was trained on the others")
     if loosened:
