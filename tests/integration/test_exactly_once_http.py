@@ -1,0 +1,48 @@
+"""Posts over HTTP to workers that are killed in every place: each acknowledged record counts once, a retry with its key never twice."""
+
+import time
+
+import pytest
+from chaos.http_run import HttpRun
+
+
+def check(outcome, kills):
+    detail = "\n".join(outcome.told)
+    print(f"{outcome.posts} posts in {outcome.tries} tries, {outcome.repeats} sent again, {sum(outcome.acknowledged.values())} records")
+    assert outcome.logged == outcome.acknowledged, detail
+    assert outcome.logged_strange == outcome.strange, detail
+    assert outcome.closed == outcome.acknowledged, detail
+    assert outcome.late == 0, detail
+    assert outcome.tries > outcome.posts + outcome.repeats, "no kill was ever felt"
+    assert outcome.posts > 20 * kills
+
+
+@pytest.mark.slow
+def test_three_workers_on_postgresql(postgres, tmp_path):
+    run = HttpRun(tmp_path, postgres.new_database(), workers=3, seed=1)
+
+    def disturb(run):
+        time.sleep(10)
+        for where in (None, "write", "answer", None, "answer"):
+            run.kill(where)
+            time.sleep(run.chance.uniform(3, 6))
+        run.fleet.members["decider-0"].kill()
+        postgres.restart()
+        time.sleep(6)
+        run.fleet.members["decider-1"].kill()
+        time.sleep(5)
+
+    check(run.go(disturb), 5)
+
+
+@pytest.mark.slow
+def test_one_process_on_sqlite(tmp_path):
+    run = HttpRun(tmp_path, f"sqlite:///{tmp_path}/ledger.db", workers=1, seed=2)
+
+    def disturb(run):
+        time.sleep(8)
+        for where in (None, "write", "answer", "answer"):
+            run.kill(where)
+            time.sleep(run.chance.uniform(5, 7))
+
+    check(run.go(disturb), 4)

@@ -1,0 +1,37 @@
+"""Workers and deciders are killed and frozen, the group is rebalanced, bundles change: nothing is lost and nothing counts twice.
+
+The whole size (200,000 prompts, 20 kills, freezes of 15 and 45 s) runs in benchmarks/exactly_once.py.
+"""
+
+import pytest
+from chaos.kafka_run import Run
+from chaos.traffic import Plan
+
+
+def disturb(run: Run) -> None:
+    run.wait(12)
+    run.kill("worker")
+    run.wait(15)
+    run.deploy("worker-1")
+    run.kill("decider")
+    run.wait_side_by_side(10, 40)
+    run.kill("worker", "commit")
+    run.freeze_worker(15, "offsets")
+    run.rebalance()
+    run.deploy("worker-0")
+    run.freeze_broker(15, "send")
+    run.kill("decider")
+
+
+@pytest.mark.slow
+def test_every_prompt_counts_once_whatever_happens(kafka, tmp_path):
+    run = Run(kafka, tmp_path, Plan(40_000, 400), seconds=85, seed=1)
+    outcome = run.go(disturb)
+    detail = "\n".join([*outcome.disturbances, *outcome.told])
+    assert outcome.wrong() == {}, detail
+    assert outcome.late == 0, detail
+    assert outcome.side_by_side >= 10, detail
+    assert outcome.verdicts == outcome.undisturbed, detail
+    assert any(v.state in ("ticket", "page") for v in outcome.verdicts)
+    print(detail, "recovered after kills (s):", [round(seconds, 1) for seconds in outcome.recovered])
+    assert all(seconds <= 30 for seconds in outcome.recovered), (outcome.recovered, detail)
