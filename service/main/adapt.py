@@ -49,7 +49,8 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         prompts=sum(worker.prompts.values()) if worker else 0,
         rejected=sum(worker.rejected.values()) if worker else 0,
         late=sum(decider.late.values()) if decider else 0,
-        blind=tuple(dict.fromkeys((*process.blind, *(decider.blind if decider else ())))),
+        # A standby looks at an old picture: whether the active decider is blind is not its to say.
+        blind=tuple(dict.fromkeys((*process.blind, *(decider.blind if decider and decider.active else ())))),
         event_clock=config.windows.clock == "event",
         device=", ".join(f"{runtime} on {device}" for runtime, device in process.inference),
         version=VERSION,

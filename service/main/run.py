@@ -91,12 +91,14 @@ def run(service: Service, config: Config) -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; ConfigError when the address is taken or not ours."""
+    """A listening socket; ConfigError when the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # From here on a client waits instead of being refused.
+        listener.listen(2048)
     except OSError as error:
         listener.close()
         raise ConfigError(f"http.host, http.port: cannot listen on {host}:{port}: {error.strerror}") from None

@@ -200,7 +200,8 @@ class Service:
         if ledger is None:
             return
         self._ledger = ledger
-        source = connect.patiently(lambda: self._open_source(ledger), stop, self._note("source"))
+        # A source asks the ledger for its positions: what cannot be reached here is the ledger.
+        source = connect.patiently(lambda: self._open_source(ledger), stop, self._note("ledger"))
         if source is None:
             return
         pipeline = Pipeline(source, ledger, self._scoring, windows=self.config.windows, worker=instance, observe=self._observe)
