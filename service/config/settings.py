@@ -108,7 +108,8 @@ class KafkaLedger(Kafka):
 
     kind: Literal["kafka"] = "kafka"
     prefix: str = Field(
-        "tiltmeter", description="Topics are PREFIX.sketches and PREFIX.state; ids of transactions and the decider's group begin with PREFIX-."
+        "tiltmeter",
+        description="Topics are PREFIX.sketches and PREFIX.state; ids of transactions and the decider's group begin with PREFIX-.",
     )
     create_topics: bool = Field(False, description="Create the two topics; otherwise the commands are printed.")
 
