@@ -1,7 +1,5 @@
 """The manifest of a bundle: what was fitted, from what, and the digest of every file beside it."""
 
-from collections.abc import Mapping
-
 from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA = 1
@@ -74,6 +72,3 @@ class Manifest(_Section):
     def rewritten(self, **changes: object) -> "Manifest":
         """A copy with some fields replaced."""
         return self.model_copy(update=dict(changes))
-
-
-Nulls = Mapping[str, float]
