@@ -199,7 +199,8 @@ def _monitor(monitor: Monitor, now: float) -> str:
 
 
 def _model(model: ModelCard, status: Status) -> str:
-    pill = f'<span class="pill {model.worst}">{ {"none": "calm"}.get(model.worst, model.worst) }</span>'
+    tone = "blind" if status.monitor.blind and model.worst == "none" else model.worst
+    pill = f'<span class="pill {tone}">{"calm" if tone == "none" else tone}</span>'
     note = f'<p class="note">{escape(model.note)}</p>' if model.note else ""
     streams = "".join(_stream(model, stream, status) for stream in model.streams)
     owner = f'<span class="soft">owner {escape(model.owner)} · bundle <code>{escape(model.bundle[:12])}</code></span>'

@@ -86,7 +86,7 @@ def share_plot(history: History, null: float, normal: float, marks: Sequence[Mar
         frame.label(top, f"{top:.3g}".rstrip("0") if top < 0.01 else f"{top:.0%}" if top >= 0.02 else f"{top:.1%}"),
         frame.label(0, "0"),
     ]
-    labels.append(frame.tag(null, f"null {_percent(null)}", "null"))
+    labels.append(frame.tag(null, f"normal up to {_percent(null)}", "null"))
     summary = f"{name}: share now {_percent(float(data.share[-1]))}, tested against {_percent(null)}, normal {_percent(normal)}"
     return frame.figure(body, labels, summary, marks)
 

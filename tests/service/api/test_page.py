@@ -84,6 +84,7 @@ def test_blind_is_never_calm() -> None:
     page = status_page(shown)
     assert "NoBrokersAvailable" in page
     assert "The monitor is blind" in page
+    assert ">calm<" not in page
 
 
 def test_blind_does_not_hide_a_page() -> None:
@@ -145,7 +146,7 @@ def test_plots_show_reference_thresholds_and_incidents() -> None:
     share = plot.share_plot(history(), 0.0586, 0.0536, marks, 60, "support-bot")
     assert 'class="level null"' in share
     assert 'class="span page"' in share
-    assert "null 5.9%" in share
+    assert "normal up to 5.9%" in share
     evidence = plot.evidence_plot(history(), 4.3, 5.4, marks, 60, "support-bot")
     assert evidence.count('class="level ') == 2
     assert "10<sup>5.4</sup>" in evidence
