@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -41,6 +42,13 @@ class Member:
     @property
     def pid(self) -> int:
         return self._process.pid if self._process else 0
+
+    def up(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return True
+        except OSError:
+            return False
 
     def kill(self) -> None:
         if self._process is not None:
@@ -118,6 +126,15 @@ class Fleet:
         self.members[name] = Member(self.folder, self.config, name, role, bundles)
         self.members[name].start()
         return self.members[name]
+
+    def wait_until_up(self, seconds: float = 120.0) -> None:
+        """Until every member answers: a process takes seconds to start, and much longer on a busy machine."""
+        end = time.monotonic() + seconds
+        for member in self.members.values():
+            while not member.up():
+                if time.monotonic() > end:
+                    raise AssertionError(f"{member.name} did not start: {member.log.read_text()[-2000:]}")
+                time.sleep(0.1)
 
     def pick(self, chance: random.Random, role: str) -> Member:
         return chance.choice([member for member in self.members.values() if member.role == role])

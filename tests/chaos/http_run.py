@@ -121,6 +121,7 @@ class HttpRun:
         self.fleet = Fleet(folder, config)
         self._count = workers
         self.workers: list[Member] = []
+        self.posting: list[Posts] = []
 
     def kill(self, where: str | None = None) -> None:
         member = self.chance.choice(self.workers)
@@ -129,13 +130,22 @@ class HttpRun:
         else:
             member.arm(where, "die")
 
+    def wait_posts(self, more: int, seconds: float = 60.0) -> None:
+        """Until so many further posts were acknowledged."""
+        end = time.monotonic() + seconds
+        wanted = sum(posts.posts for posts in self.posting) + more
+        while sum(posts.posts for posts in self.posting) < wanted:
+            assert time.monotonic() < end, f"fewer than {more} posts were acknowledged in {seconds:.0f} s"
+            time.sleep(0.1)
+
     def go(self, disturb: Callable[["HttpRun"], None]) -> Outcome:
         with self.fleet as fleet:
             alone = self._count == 1
             self.workers = [fleet.add(f"worker-{n}", "all" if alone else "worker") for n in range(self._count)]
             deciders = [] if alone else [fleet.add(f"decider-{n}", "decider") for n in range(2)]
+            fleet.wait_until_up()
             stop = threading.Event()
-            posting = [Posts(self.workers, seed, stop) for seed in range(4)]
+            posting = self.posting = [Posts(self.workers, seed, stop) for seed in range(4)]
             for posts in posting:
                 posts.start()
             disturb(self)

@@ -74,6 +74,7 @@ class Run:
             for number in range(2):
                 fleet.add(f"worker-{number}", "worker", OLD)
                 fleet.add(f"decider-{number}", "decider")
+            fleet.wait_until_up()
             self.producer.start()
             disturb(self)
             self._finish(settle)

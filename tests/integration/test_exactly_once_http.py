@@ -22,15 +22,16 @@ def test_three_workers_on_postgresql(postgres, tmp_path):
     run = HttpRun(tmp_path, postgres.new_database(), workers=3, seed=1)
 
     def disturb(run):
-        time.sleep(10)
+        run.wait_posts(40)
         for where in (None, "write", "answer", None, "answer"):
             run.kill(where)
-            time.sleep(run.chance.uniform(3, 6))
+            time.sleep(run.chance.uniform(0.5, 2))
+            run.wait_posts(40)
         run.fleet.members["decider-0"].kill()
         postgres.restart()
-        time.sleep(6)
+        run.wait_posts(40)
         run.fleet.members["decider-1"].kill()
-        time.sleep(5)
+        run.wait_posts(40)
 
     check(run.go(disturb), 5)
 
@@ -40,9 +41,10 @@ def test_one_process_on_sqlite(tmp_path):
     run = HttpRun(tmp_path, f"sqlite:///{tmp_path}/ledger.db", workers=1, seed=2)
 
     def disturb(run):
-        time.sleep(8)
+        run.wait_posts(40)
         for where in (None, "write", "answer", "answer"):
             run.kill(where)
-            time.sleep(run.chance.uniform(5, 7))
+            time.sleep(run.chance.uniform(0.5, 2))
+            run.wait_posts(40)
 
     check(run.go(disturb), 4)
