@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_encoder
+
 from service.config import Compute
 from service.encoder import Encoder
 from service.fit.encoder_files import write_encoder
