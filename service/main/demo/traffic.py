@@ -19,7 +19,7 @@ PROMPTS_PER_MINUTE = 345.0
 """Mean over a weekday."""
 
 STYLE_SHARES = np.array([0.60, 0.17, 0.18, 0.05])
-SWITCH = 0.35
+SWITCH = 0.5
 """Chance that a turn is about something else than the one before."""
 DAY_EFFECT = 0.03
 """Standard deviation of the log of each day's share of chatter."""
@@ -44,7 +44,7 @@ class Sessions(NamedTuple):
 
 ORDINARY = Sessions(least=1, extra=1.6, most=12, gap=40.0)
 BURST = Sessions(least=6, extra=6.0, most=20, gap=8.0)
-BURST_SHARE = 0.004
+BURST_SHARE = 0.003
 """Share of sessions by users who send very many prompts in a few minutes."""
 
 
