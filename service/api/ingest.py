@@ -112,6 +112,7 @@ def _offer(state: AppState, content: bytes, kind: str, key: str | None) -> Futur
     try:
         return ingest.offer(body.records(content, kind), key or None)
     except BadRecord as error:
+        state.refused(error.rejection.reason.value)
         raise HTTPException(400, str(error)) from None
     except TooMany as error:
         raise HTTPException(413, str(error)) from None

@@ -75,6 +75,7 @@ class AppState:
         submit: hand a command to the ledger.
         queries: the history; None where this process has none, or not yet.
         ingest: where posts go; None unless the source is http, and before it is open. source: its kind.
+        refused: told the reason when a post is turned away for a record that is no prompt; from one thread.
         score: None where this process does not score.
         token: bearer token for everything that writes; open_writes: take writes without one (the demonstration).
         patience: seconds a post waits to be counted before it is told to ask again.
@@ -88,6 +89,7 @@ class AppState:
     queries: Callable[[], Queries | None] = lambda: None
     ingest: Callable[[], Ingest | None] = lambda: None
     source: str = "http"
+    refused: Callable[[str], None] = lambda reason: None
     score: Scorer | None = None
     token: str | None = None
     open_writes: bool = False

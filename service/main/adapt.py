@@ -3,13 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from service.api.view import Baseline, History, ModelCard, Monitor, Status, StreamCard
 from service.config import Config
 from service.decider.learning import STREAMS
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
-from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading
+from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerReading
 from service.pipeline.snapshot import PipelineSnapshot
 
 
@@ -22,6 +22,7 @@ class Process:
         models: identity of every configured model; inference: (runtime, device) pairs.
         blind: reasons why we cannot see that no snapshot holds yet.
         queued, lag: of the source, where it knows.
+        refused: posts turned away for a record that is no prompt, by reason.
     """
 
     role: str
@@ -34,6 +35,7 @@ class Process:
     blind: Sequence[str] = ()
     queued: int | None = None
     lag: int | None = None
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 def status(config: Config, process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None, now: float) -> Status:
@@ -47,7 +49,7 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         checkpointed=decider.checkpointed if decider else None,
         lag=process.lag,
         prompts=sum(worker.prompts.values()) if worker else 0,
-        rejected=sum(worker.rejected.values()) if worker else 0,
+        rejected=sum(process.refused.values()) + (sum(worker.rejected.values()) if worker else 0),
         late=sum(decider.late.values()) if decider else 0,
         # A standby looks at an old picture: whether the active decider is blind is not its to say.
         blind=tuple(dict.fromkeys((*process.blind, *(decider.blind if decider and decider.active else ())))),
@@ -75,9 +77,14 @@ def reading(process: Process, decider: DeciderSnapshot | None, worker: PipelineS
         models=process.models,
         reasons=process.reasons,
         inference=process.inference,
-        worker=None if process.role == "decider" else (worker or PipelineSnapshot()).reading(process.queued, process.lag),
+        worker=None if process.role == "decider" else _worker(process, worker or PipelineSnapshot()),
         decider=None if process.role == "worker" else _decider(decider, process.decider == "active"),
     )
+
+
+def _worker(process: Process, snapshot: PipelineSnapshot) -> WorkerReading:
+    counted = snapshot.reading(process.queued, process.lag)
+    return replace(counted, rejected=dict(Counter(counted.rejected) + Counter(process.refused)))
 
 
 def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:

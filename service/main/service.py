@@ -6,6 +6,7 @@ A thread that ends by an error ends the process: logged once, status 1 (2 for wh
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
@@ -78,6 +79,7 @@ class Service:
         self._identity, self._watched, self._scoring = identity, watched, scoring
         self._stops = {"pipeline": threading.Event(), "decider": threading.Event()}
         self._trouble: dict[str, str | None] = {}
+        self._refused: Counter[str] = Counter()
         self._ledger: Ledger | None = None
         self._source: Source | None = None
         self._store: Store | None = None
@@ -154,6 +156,7 @@ class Service:
             blind=tuple(f"{part}: {text}" for part, text in self._known_problems().items() if text),
             queued=getattr(self._source, "waiting", None),
             lag=getattr(self._source, "lag", None),
+            refused=dict(self._refused),
         )
 
     def _web(self, score: Scorer | None, open_writes: bool) -> FastAPI:
@@ -166,6 +169,7 @@ class Service:
                 submit=self.submit,
                 queries=lambda: self._store,
                 ingest=lambda: self._source if isinstance(self._source, Ingest) else None,
+                refused=self._refuse,
                 source=self.config.source.kind if self.role != "decider" else "the workers",
                 score=score,
                 token=bearer_token(self.config.http),
@@ -173,6 +177,9 @@ class Service:
                 max_body_bytes=self.config.source.max_body_bytes if isinstance(self.config.source, HttpSource) else 0,
             )
         )
+
+    def _refuse(self, reason: str) -> None:
+        self._refused[reason] += 1
 
     def _note(self, part: str) -> Callable[[str | None], None]:
         def note(trouble: str | None) -> None:

@@ -130,6 +130,7 @@ def test_from_a_post_to_a_verdict_and_over_a_restart(start: Start, config: Path)
     assert service.get("/v1/verdicts").json()["verdicts"][-1]["state"] == "learning"
     assert service.metric("tiltmeter_prompts_total", model_name="support-bot") == 10
     assert service.metric("tiltmeter_repeated_posts_total") == 1
+    assert service.metric("tiltmeter_rejected_total", reason="no_text") == 1
     assert service.metric("tiltmeter_decider_active") == 1
     pages = "".join(service.get(path).text for path in ("/", "/metrics", "/docs", "/v1/incidents", "/v1/baseline", "/v1/verdicts"))
     assert service.end() == 0
