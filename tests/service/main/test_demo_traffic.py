@@ -9,7 +9,6 @@ from service.main.demo.pool import Pool
 from service.main.demo.script import CLEAN, EVENTS, JAILBREAK, NEW_TOPIC
 from service.main.demo.traffic import DAY, PROMPTS_PER_MINUTE, play_day
 
-
 GRAMMAR = Grammar.load()
 
 
