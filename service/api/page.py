@@ -212,7 +212,7 @@ def _stream(model: ModelCard, stream: StreamCard, status: Status) -> str:
     tone = {"page": "critical", "ticket": "warning", "blind": "blind", "ok": "none"}.get(stream.state, "quiet")
     marks = [_mark(i) for i in (*status.recent, *status.incidents) if i.model_name == model.name and i.stream == stream.stream]
     ticket, page = stream.thresholds.get("ticket"), stream.thresholds.get("page")
-    name = f"{model.name} {title}"
+    name, until = f"{model.name} {title}", status.monitor.watermark
     interval = f" ({words.share(stream.low)} to {words.share(stream.high)})" if stream.low is not None and stream.high is not None else ""
     now = f"<b>{words.share(stream.share)}</b>{interval}" if stream.share is not None else "no prompts yet"
     return (
@@ -220,9 +220,9 @@ def _stream(model: ModelCard, stream: StreamCard, status: Status) -> str:
         f"{escape(words.STATES.get(stream.state, stream.state))}</span></h3>"
         f"<p>{escape(stream.explanation)}</p><div class='plots'>"
         f"<figure><figcaption><span>Share</span><span>{now}</span></figcaption>"
-        f"{share_plot(stream.history, stream.null, stream.normal, marks, status.window, name)}</figure>"
+        f"{share_plot(stream.history, stream.null, stream.normal, marks, status.window, name, until)}</figure>"
         f"<figure><figcaption><span>Evidence for a change</span><span>{_evidence(stream)}</span></figcaption>"
-        f"{evidence_plot(stream.history, ticket, page, marks, status.window, name)}</figure></div></div>"
+        f"{evidence_plot(stream.history, ticket, page, marks, status.window, name, until)}</figure></div></div>"
     )
 
 

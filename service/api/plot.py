@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,13 +45,21 @@ class Bins:
     share: Line
     ticket: Line
     page: Line
+    width: float = 60.0
+
+    def runs(self) -> list[slice]:
+        """Bins without a gap between them: what lies between two runs is not known, and no line is drawn there."""
+        breaks = np.flatnonzero(np.diff(self.time) > 2.5 * self.width) + 1
+        edges = [0, *breaks.tolist(), self.time.size]
+        return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def bins(history: History, window: float) -> Bins:
     """Join neighbouring windows of a history; a bin without prompts does not exist, and a gap stays a gap in time."""
     start = history.start.astype(np.float64)
     if not start.size:
-        return Bins(*(np.zeros(0) for _ in range(5)))
+        none = np.zeros(0)
+        return Bins(none, none, none, none, none)
     width = max(window, window * math.ceil((start[-1] - start[0] + window) / window / POINTS))
     index = ((start - start[0]) // width).astype(np.int64)
     first = np.flatnonzero(np.diff(index, prepend=-1))
@@ -62,11 +71,14 @@ def bins(history: History, window: float) -> Bins:
         share=np.divide(x, n, out=np.zeros_like(x), where=n > 0),
         ticket=np.maximum.reduceat(history.ticket, first).astype(np.float64),
         page=np.maximum.reduceat(history.page, first).astype(np.float64),
+        width=width,
     )
 
 
-def share_plot(history: History, null: float, normal: float, marks: Sequence[Mark], window: float, name: str) -> str:
-    """Flagged share over time, with a band of two standard errors, against the share that counts as normal and the one bet against."""
+def share_plot(
+    history: History, null: float, normal: float, marks: Sequence[Mark], window: float, name: str, until: float | None = None
+) -> str:
+    """Flagged share over time, with a band of two standard errors, against the most that counts as normal. Time runs to ``until``."""
     data = bins(history, window)
     if not data.time.size:
         return _nothing("no window with prompts yet")
@@ -74,13 +86,12 @@ def share_plot(history: History, null: float, normal: float, marks: Sequence[Mar
     # A bin with a handful of prompts must not flatten all others: it may run over the top.
     solid = data.n >= 0.2 * np.median(data.n)
     top = _nice(max(null * 1.6, float(np.quantile((data.share + error)[solid], 0.98)), float(data.share[solid].max()) * 1.05, 0.001))
-    frame = _Frame(data.time[0], data.time[-1], top)
-    low, high = np.maximum(data.share - error, 0), np.minimum(data.share + error, top)
+    frame = _Frame(data, top, until)
     body = [
         frame.marks(marks),
-        f'<polygon class="band" points="{frame.points(data.time, high)} {frame.points(data.time[::-1], low[::-1])}"/>',
+        frame.band(data, np.maximum(data.share - error, 0), np.minimum(data.share + error, top)),
         frame.level(null, "null"),
-        frame.polyline(data.time, data.share, "share"),
+        frame.polyline(data, data.share, "share"),
     ]
     labels = [
         frame.label(top, f"{top:.3g}".rstrip("0") if top < 0.01 else f"{top:.0%}" if top >= 0.02 else f"{top:.1%}"),
@@ -91,7 +102,15 @@ def share_plot(history: History, null: float, normal: float, marks: Sequence[Mar
     return frame.figure(body, labels, summary, marks)
 
 
-def evidence_plot(history: History, ticket: float | None, page: float | None, marks: Sequence[Mark], window: float, name: str) -> str:
+def evidence_plot(
+    history: History,
+    ticket: float | None,
+    page: float | None,
+    marks: Sequence[Mark],
+    window: float,
+    name: str,
+    until: float | None = None,
+) -> str:
     """Evidence of both recursions on a log scale, each against its own threshold; a threshold of None is not drawn."""
     data = bins(history, window)
     if not data.time.size:
@@ -99,11 +118,11 @@ def evidence_plot(history: History, ticket: float | None, page: float | None, ma
     if ticket is None and page is None:
         return _nothing("nothing is tested while no level may be reached")
     highest = max(float(data.ticket.max()), float(data.page.max()) if page is not None else 0.0, ticket or 0.0, page or 0.0, 1.0)
-    frame = _Frame(data.time[0], data.time[-1], highest * 1.12)
+    frame = _Frame(data, highest * 1.12, until)
     body, labels = [frame.marks(marks)], [frame.label(0, "1")]
     for level, threshold, line in (("ticket", ticket, data.ticket), ("page", page, data.page)):
         if threshold is not None:
-            body += [frame.level(threshold, level), frame.polyline(data.time, line, level)]
+            body += [frame.level(threshold, level), frame.polyline(data, line, level)]
             labels.append(frame.tag(threshold, f"{level} 10<sup>{threshold:.1f}</sup>", level))
     parts = [
         f"{level} {line[-1]:.1f} of {limit:.1f}"
@@ -116,8 +135,9 @@ def evidence_plot(history: History, ticket: float | None, page: float | None, ma
 class _Frame:
     """Axes of one plot: time across, 0 to ``top`` upwards."""
 
-    def __init__(self, first: float, last: float, top: float) -> None:
-        self.first, self.last, self.top = float(first), float(max(last, first + 60.0)), float(top)
+    def __init__(self, data: Bins, top: float, until: float | None) -> None:
+        self.first, self.top = float(data.time[0]) - data.width / 2, float(top)
+        self.last = max(float(data.time[-1]) + data.width / 2, until or 0.0)
 
     def x(self, time: Line) -> Line:
         return (time - self.first) / (self.last - self.first) * WIDTH
@@ -128,10 +148,23 @@ class _Frame:
     def points(self, time: Line, value: Line) -> str:
         return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(self.x(time), self.y(value), strict=True))
 
-    def polyline(self, time: Line, value: Line, name: str) -> str:
-        if time.size == 1:
-            time, value = np.array([self.first, self.last]), np.repeat(value, 2)
-        return f'<polyline class="line {name}" points="{self.points(time, value)}"/>'
+    def polyline(self, data: Bins, value: Line, name: str) -> str:
+        """One line for each run; a bin that stands alone is a dash as wide as the bin."""
+        parts = []
+        for run in data.runs():
+            time, level = data.time[run], value[run]
+            if time.size == 1:
+                time, level = time[0] + np.array([-0.5, 0.5]) * data.width, np.repeat(level, 2)
+            parts.append(f'<polyline class="line {name}" points="{self.points(time, level)}"/>')
+        return "".join(parts)
+
+    def band(self, data: Bins, low: Line, high: Line) -> str:
+        """The area between two lines, run by run."""
+        parts = []
+        for run in data.runs():
+            forth, back = self.points(data.time[run], high[run]), self.points(data.time[run][::-1], low[run][::-1])
+            parts.append(f'<polygon class="band" points="{forth} {back}"/>')
+        return "".join(parts)
 
     def level(self, value: float, name: str) -> str:
         y = float(self.y(np.array([value]))[0])

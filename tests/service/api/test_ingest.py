@@ -15,6 +15,11 @@ pytestmark = pytest.mark.asyncio
 RECORD = {"text": "how do I reset my pin", "model": "support-bot"}
 
 
+async def arrived(stage: Stage, prompts: int) -> None:
+    while stage.source.waiting < prompts:
+        await asyncio.sleep(0.005)
+
+
 async def post(client: httpx.AsyncClient, stage: Stage, *, counted: bool = True, **request: Any) -> httpx.Response:
     """Post while the test plays the pipeline."""
     headers = {**AUTH, **request.pop("headers", {})}
@@ -57,7 +62,8 @@ async def test_gzip(client: httpx.AsyncClient, stage: Stage) -> None:
 
 async def test_nothing_is_answered_before_the_ledger_has_it(client: httpx.AsyncClient, stage: Stage) -> None:
     answer = asyncio.create_task(client.post("/v1/prompts", json=RECORD, headers=AUTH))
-    await asyncio.sleep(0.15)
+    await arrived(stage, 1)
+    await asyncio.sleep(0.05)
     assert not answer.done()
     assert stage.count() == 1
     assert (await answer).status_code == 200
@@ -75,7 +81,8 @@ async def test_a_retry_with_its_key_waits_for_the_same_count(client: httpx.Async
     headers = {**AUTH, "Idempotency-Key": "k1"}
     first = asyncio.create_task(client.post("/v1/prompts", json=RECORD, headers=headers))
     second = asyncio.create_task(client.post("/v1/prompts", json=RECORD, headers=headers))
-    await asyncio.sleep(0.1)
+    await arrived(stage, 1)
+    await asyncio.sleep(0.3)
     assert stage.count() == 1
     assert sorted([(await first).json()["duplicate"], (await second).json()["duplicate"]]) == [False, True]
 
@@ -123,7 +130,7 @@ async def test_too_many_records_and_a_full_queue(client: httpx.AsyncClient, stag
     many = await post(client, stage, json=[{"text": "a", "model": "support-bot"}] * 21, counted=False)
     assert many.status_code == 413
     waiting = asyncio.create_task(client.post("/v1/prompts", json=[{"text": "a", "model": "support-bot"}] * 20, headers=AUTH))
-    await asyncio.sleep(0.1)
+    await arrived(stage, 20)
     full = await post(client, stage, json=RECORD, counted=False)
     assert full.status_code == 429
     assert int(full.headers["retry-after"]) > 0
@@ -133,7 +140,7 @@ async def test_too_many_records_and_a_full_queue(client: httpx.AsyncClient, stag
 
 async def test_a_pipeline_that_ends_answers_503_to_what_waits_and_what_comes(client: httpx.AsyncClient, stage: Stage) -> None:
     waiting = asyncio.create_task(client.post("/v1/prompts", json=RECORD, headers=AUTH))
-    await asyncio.sleep(0.1)
+    await arrived(stage, 1)
     stage.source.close()
     assert (await waiting).status_code == 503
     assert (await post(client, stage, json=RECORD, counted=False)).status_code == 503

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from web import NOW, history, incident, status, stream
 
 from service.api import plot, words
 from service.api.page import headline, status_page
 from service.api.view import History, Monitor, Status
-from web import NOW, history, incident, status, stream
 
 VOID = {"meta", "link", "br", "path", "circle", "rect", "line", "polyline", "polygon"}
 
@@ -169,6 +169,16 @@ def test_any_history_can_be_drawn(rows: list[tuple[int, int, float]], marked: bo
                 x_place, y_place = map(float, pair.split(","))
                 assert -1 <= x_place <= plot.WIDTH + 1
                 assert -0.1 <= y_place <= plot.HEIGHT + 0.1
+
+
+def test_no_line_is_drawn_where_nothing_is_known() -> None:
+    whole = history(windows=100)
+    gap = History(*(np.delete(getattr(whole, name), np.s_[40:60]) for name in ("start", "n", "x", "ticket", "page")))
+    assert plot.share_plot(whole, 0.05, 0.04, [], 60, "m").count("polyline") == 1
+    drawn = plot.share_plot(gap, 0.05, 0.04, [], 60, "m", until=NOW + 6000)
+    assert drawn.count("polyline") == 2
+    last = float(re.findall(r"<polyline[^>]* ([\d.]+),[\d.]+\"/>", drawn)[-1])
+    assert last < plot.WIDTH * 0.51, "time runs on to the watermark"
 
 
 def test_bins_keep_every_prompt_and_the_highest_evidence() -> None:
