@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from detectors.calibration import Calibration
 from service.bundle.describe import describe
@@ -90,7 +90,8 @@ class Bundle:
 
 def save_calibration(path: Path, calibration: Calibration) -> None:
     """Write the calibration's arrays. The bytes depend on the arrays alone."""
-    save_file({name: np.ascontiguousarray(array) for name, array in calibration.arrays().items()}, path)
+    # Not save_file: it makes a file that only its owner may read, and a service seldom runs as the one who fitted.
+    path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in calibration.arrays().items()}))
 
 
 def save_topics(path: Path, topics: Sequence[TopicInfo]) -> None:

@@ -98,6 +98,11 @@ def test_a_whole_bundle_loads(bundle: Path) -> None:
     assert Bundle.load(str(bundle)).digest == loaded.digest
 
 
+def test_another_user_may_read_every_file(bundle: Path) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in bundle.iterdir()}
+    assert len(set(modes.values())) == 1, modes
+
+
 def test_description_says_what_matters(bundle: Path) -> None:
     text = Bundle.load(bundle).describe()
     for part in (
