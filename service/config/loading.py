@@ -19,9 +19,21 @@ SEPARATOR = "__"
 _TOP_LEVEL = ("instance", "store")
 OURS = frozenset(
     (
-        "bootstrap_servers", "group_id", "enable_auto_commit", "auto_offset_reset", "isolation_level", "partition_assignment_strategy",
-        "transactional_id", "acks", "key_deserializer", "value_deserializer", "key_serializer", "value_serializer",
-        "allow_auto_create_topics", "kafka_client", "bootstrap_timeout_ms",
+        "bootstrap_servers",
+        "group_id",
+        "enable_auto_commit",
+        "auto_offset_reset",
+        "isolation_level",
+        "partition_assignment_strategy",
+        "transactional_id",
+        "acks",
+        "key_deserializer",
+        "value_deserializer",
+        "key_serializer",
+        "value_serializer",
+        "allow_auto_create_topics",
+        "kafka_client",
+        "bootstrap_timeout_ms",
     )
 )
 """Kafka options that decide what is counted, so that only the code may set them."""

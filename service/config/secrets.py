@@ -65,9 +65,7 @@ def _read(name: str, file: Path | None, environ: Mapping[str, str]) -> str | Non
     return secret
 
 
-def kafka_options(
-    settings: Kafka, environ: Mapping[str, str] | None = None, known: Container[str] | None = None
-) -> dict[str, Any]:
+def kafka_options(settings: Kafka, environ: Mapping[str, str] | None = None, known: Container[str] | None = None) -> dict[str, Any]:
     """Connection options of kafka-python for a source or ledger: servers, what the file passes through, and the passwords.
 
     ``known``: names that the client to be opened understands (its ``DEFAULT_CONFIG``); options that are for another kind of client

@@ -208,4 +208,6 @@ class Config(Settings):
     detection: Detection = Field(default_factory=Detection, description="What counts as a change.")
     http: Http = Field(default_factory=Http, description="The web server.")
     compute: Compute = Field(default_factory=Compute, description="Where the graphs run.")
-    instance: str | None = Field(None, description="Name of this process, best one that a restart keeps. Unset: the host's with SQLite, else random.")
+    instance: str | None = Field(
+        None, description="Name of this process, the same after a restart. Unset: the host's with SQLite, else random."
+    )

@@ -14,9 +14,7 @@ from service.records import Prompt, Scores
 MEMO_CHARACTERS = 8_000_000
 """Characters of text remembered per bundle, in each of two generations."""
 
-_ROW = np.dtype(
-    [("score", "f4"), ("p_value", "f4"), ("strange", "?"), ("far", "?"), ("topic", "i4"), ("tokens", "i4"), ("truncated", "?")]
-)
+_ROW = np.dtype([("score", "f4"), ("p_value", "f4"), ("strange", "?"), ("far", "?"), ("topic", "i4"), ("tokens", "i4"), ("truncated", "?")])
 
 
 class Encoder(Protocol):

@@ -30,9 +30,7 @@ class FileSource:
     Rows that are no prompts are counted and passed over. Raises ConfigError for a start that is no time.
     """
 
-    def __init__(
-        self, settings: FileSettings, decoder: Decoder, *, positions: Callable[[], Mapping[Partition, int]] | None = None
-    ) -> None:
+    def __init__(self, settings: FileSettings, decoder: Decoder, *, positions: Callable[[], Mapping[Partition, int]] | None = None) -> None:
         start = parse_time(settings.start)
         if start is None:
             raise ConfigError(f"source.start: {settings.start!r} is no time; expected ISO 8601 such as 2000-01-01T00:00:00Z")

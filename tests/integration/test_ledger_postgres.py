@@ -87,7 +87,7 @@ class TestPostgres(PositionSuite):
         self.journal.checkpoint(Checkpoint(1, 600.0, b"state"))
         self.postgres.stop()
         try:
-            with pytest.raises(Unavailable, match="tiltmeter@127.0.0.1"):
+            with pytest.raises(Unavailable, match=r"tiltmeter@127\.0\.0\.1"):
                 self.ledger.append([part(4)], report(**{"in/0": (3, 7)}), None)
             with pytest.raises(Fenced, match="lock is gone"):
                 self.journal.read(0, 10, 0.1)
