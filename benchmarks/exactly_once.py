@@ -15,6 +15,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from chaos.kafka_run import Run  # noqa: E402
 from chaos.traffic import Plan  # noqa: E402
+
 from parts.kafka import Broker, jars, why_missing  # noqa: E402
 
 FREEZES = {3: ("worker", 15, "offsets"), 7: ("broker", 15, "send"), 11: ("worker", 45, "commit"), 15: ("broker", 45, "commit")}
@@ -61,9 +62,10 @@ def main() -> int:
     print("\n".join(outcome.disturbances))
     print(*outcome.told, sep="\n")
     prompts = sum(n for n, _, _ in outcome.counted.values())
-    print(f"prompts in closed windows: {prompts:,} of {options.prompts:,}; windows that differ: {len(outcome.wrong())}; late: {outcome.late}")
+    print(f"prompts in closed windows: {prompts:,} of {options.prompts:,}; late: {outcome.late}; sums that differ: {len(outcome.wrong())}")
     same = outcome.verdicts == outcome.undisturbed
-    print(f"verdicts: {len(outcome.verdicts):,}, equal to those of an undisturbed run: {same}; windows with both bundles: {outcome.side_by_side}")
+    print(f"verdicts: {len(outcome.verdicts):,}, equal to those of an undisturbed run: {same}")
+    print(f"windows with both bundles: {outcome.side_by_side}")
     print("seconds until windows closed again after a kill:", [round(seconds, 1) for seconds in outcome.recovered])
     good = not outcome.wrong() and outcome.late == 0 and same and outcome.side_by_side >= 10
     return 0 if good and all(seconds <= 30 for seconds in outcome.recovered) else 1

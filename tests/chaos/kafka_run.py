@@ -112,7 +112,7 @@ class Run:
 
     def rebalance(self, seconds: float = 6.0) -> None:
         """A third worker comes and goes."""
-        visitor: Member = self.fleet.add(f"visitor-{len(self.fleet.members)}", "worker", OLD)
+        visitor: Member = self.fleet.add(f"visitor-{len(self.notes)}", "worker", OLD)
         time.sleep(seconds)
         status = visitor.stop()
         del self.fleet.members[visitor.name]
