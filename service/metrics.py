@@ -117,7 +117,7 @@ _BY_NAME = {definition.name: definition for definition in DEFINITIONS}
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Durations of one stage: ``counts`` per bucket of :data:`BUCKETS`, plus one for what is longer (not cumulative); their sum in seconds."""
+    """Durations of one stage: ``counts`` per bucket of :data:`BUCKETS`, plus one for what is longer (not cumulative); and their sum."""
 
     counts: Sequence[int] = (0,) * (len(BUCKETS) + 1)
     seconds: float = 0.0
