@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from service import config
@@ -49,6 +49,7 @@ class KafkaLedger:
     ) -> None:
         self._clients = Clients(settings, environ)
         self._topic = sketch_topic(settings)
+        self._instance = instance
         self._id = f"{settings.prefix}-worker-{instance}"
         self._group = f"{settings.prefix}-decider"
         self._monotonic = monotonic
@@ -77,7 +78,9 @@ class KafkaLedger:
             # The outcome may be unknown: only a successor's init settles it, so that comes before the input is read again.
             self._discard()
             self._ready()
-            raise Rewound(f"flush refused: {type(error).__name__}") from None
+            again = isinstance(error, ProducerFencedError | InvalidProducerEpochError)
+            hint = f"; is there another worker named {self._instance}?" if again else ""
+            raise Rewound(f"flush refused: {type(error).__name__}{hint}") from None
         except BaseException:
             self._discard()
             raise
@@ -164,6 +167,6 @@ def read_watermark(metadata: str | None, otherwise: float) -> float:
     """Inverse of :func:`write_watermark`; ``otherwise`` for anything that is none."""
     try:
         watermark = json.loads(metadata or "null")["watermark"]
+        return -math.inf if watermark is None else float(watermark)
     except (ValueError, TypeError, KeyError):
         return otherwise
-    return -math.inf if watermark is None else float(watermark)

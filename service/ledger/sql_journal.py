@@ -10,7 +10,7 @@ import fcntl
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import IO
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from service.errors import Fenced
 from service.ledger import wire
 from service.ledger.contract import Unavailable, UnknownVersion
 from service.ledger.tables import CHECKPOINTS, DECIDER, LOG, Database, wait_for
+from service.ledger.watchdog import Watchdog
 from service.records import Checkpoint, Entry
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class SqlJournal:
         self._database = database
         self._lock: IO[bytes] | sa.Connection | None = None
         self._epoch = 0
+        self._watchdog: Watchdog | None = None
 
     @classmethod
     def open(cls, url: str, *, durable: bool = True) -> "SqlJournal":
@@ -82,7 +84,7 @@ class SqlJournal:
         """See the contract."""
         watermark = None if checkpoint.watermark == -float("inf") else checkpoint.watermark
         values = {"position": checkpoint.position, "watermark": watermark, "state": checkpoint.state}
-        with self._database.transaction() as connection:
+        with self._watched("checkpoint"), self._database.transaction() as connection:
             # A row lock on the epoch until commit: a new decider's acquire waits for us or is seen here.
             held = connection.execute(sa.update(DECIDER).where(DECIDER.c.epoch == self._epoch).values(epoch=self._epoch)).rowcount
             if self._lock is None or held != 1:
@@ -94,6 +96,9 @@ class SqlJournal:
         """See the contract."""
         self._release()
         self._database.close()
+        if self._watchdog is not None:
+            self._watchdog.__exit__()
+            self._watchdog = None
 
     def _entries(self, after: int, limit: int) -> list[Entry]:
         first = after // wire.BLOCK_ENTRIES
@@ -114,11 +119,19 @@ class SqlJournal:
                 return connection.execute(query).all()
         try:
             # On the connection that holds the lock: if it answers, the lock is ours.
-            with self._database.translated():
+            with self._watched("reading the log"), self._database.translated():
                 return self._lock.execute(query).all()
         except Unavailable as error:
             self._release()
             raise Fenced(f"the connection that held the decider's lock is gone: {error}") from None
+
+    def _watched(self, what: str) -> AbstractContextManager[None]:
+        """A server that is there but does not answer would be waited for without limit."""
+        if not self._database.postgresql:
+            return nullcontext()
+        if self._watchdog is None:
+            self._watchdog = Watchdog().__enter__()
+        return self._watchdog.limit(what)
 
     def _check(self, connection: sa.Connection) -> None:
         if connection.scalar(sa.select(DECIDER.c.epoch)) != self._epoch:

@@ -17,8 +17,8 @@ FLUSH_LIMIT = 30
 """Seconds that one flush may take."""
 
 
-def _die(what: str) -> None:
-    _log.critical("%s took longer than %d s: ending the process, nothing acknowledged is lost", what, FLUSH_LIMIT)
+def _die(what: str, limit: int) -> None:
+    _log.critical("%s took longer than %d s: ending the process, nothing acknowledged is lost", what, limit)
     logging.shutdown()
     os._exit(1)
 
@@ -26,7 +26,7 @@ def _die(what: str) -> None:
 class Watchdog:
     """Counts its own ticks, one a second, and not the clock: a process that was frozen and goes on is not late by that."""
 
-    def __init__(self, limit: int = FLUSH_LIMIT, expired: Callable[[str], None] = _die, tick: float = 1.0) -> None:
+    def __init__(self, limit: int = FLUSH_LIMIT, expired: Callable[[str, int], None] = _die, tick: float = 1.0) -> None:
         self._limit, self._expired, self._tick = limit, expired, tick
         self._step: tuple[str, int] | None = None
         self._stopped = threading.Event()
@@ -58,7 +58,7 @@ class Watchdog:
                 continue
             what, left = step
             if left <= 0:
-                self._expired(what)
+                self._expired(what, self._limit)
                 self._step = None
             elif self._step is step:
                 self._step = (what, left - 1)

@@ -37,11 +37,14 @@ _RETRY = (0.5, 30.0)
 
 
 class Source(Protocol):
-    """Where prompts come from. May also have ``pause(partitions)``: hold back exactly these, until the next call."""
+    """Where prompts come from.
+
+    May also have ``pause(partitions)``: hold back exactly these, until the next call; and ``trouble``: why nothing can be read now.
+    """
 
     def poll(self, limit: int, timeout: float) -> Batch:
-        """Up to ``limit`` prompts, waiting up to ``timeout`` seconds. Raises Rewound after an assignment change, Unavailable-like
-        errors of the ledger when it needs the ledger's positions."""
+        """Up to ``limit`` prompts, waiting up to ``timeout`` seconds. Raises Rewound after an assignment change, and Unavailable
+        when it needs the ledger's positions and cannot have them."""
         ...
 
     def rewind(self) -> None:
@@ -96,7 +99,7 @@ class Pipeline:
         self._rejected: Counter[str] = Counter()
         self._stages = dict.fromkeys(("poll", "score", "sketch", "flush"), Timing())
         self._repeats = self._rewinds = 0
-        self._source_up = self._ledger_up = True
+        self._ledger_up = True
         self._last_flush: float | None = None
         self._flushed_at = self._marked_at = -math.inf
         self._watermark = -math.inf
@@ -256,7 +259,7 @@ class Pipeline:
                 pending=self._pending.count,
                 progress=dict(self._pending.progress),
                 paused=self._paused,
-                source_up=self._source_up,
+                source_up=getattr(self._source, "trouble", None) is None,
                 ledger_up=self._ledger_up,
                 last_flush=self._last_flush,
                 watermark=self._watermark,

@@ -2,17 +2,36 @@
 
 import uuid
 
+import numpy as np
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 from ledger_suite import LedgerSuite, counted, part, report
 
+from parts.kafka import PASSWORD
 from service.config import KafkaLedger as Settings
 from service.errors import ConfigError, Fenced, Rewound
 from service.ledger.kafka import KafkaLedger
 from service.ledger.kafka_client import Clients
 from service.ledger.kafka_journal import KafkaJournal
 from service.ledger.topics import ensure
-from service.records import Checkpoint
+from service.pipeline.pending import Pending
+from service.records import Batch, Checkpoint, Progress, Prompt, Scores, Span
+
+
+class FortyTopics:
+    """As much of a scoring as sketches need."""
+
+    def bundle(self, model_name):
+        return "f" * 64
+
+    def topics(self, model_name):
+        return 40
+
+
+def uniform(chance, n):
+    p = chance.random(n, np.float32)
+    topic = chance.integers(-1, 40, n, np.int32)
+    return Scores(1 - p, p, p <= 0.05, p <= 0.01, topic, np.full(n, 40, np.int32), np.zeros(n, bool))
 
 
 class TestKafka(LedgerSuite):
@@ -61,6 +80,20 @@ class TestKafka(LedgerSuite):
         assert successor.committed(TopicPartition(topic, 0)) == 8
         assert counted(self.drain(expected=4)) == 3 + 5
 
+    def test_the_topic_stays_under_a_tenth_of_the_prompts(self, kafka):
+        """50 prompts/s of 340 bytes over 50 slices and 40 topics, a flush every 5 s: bytes of the broker's own log file."""
+        chance, slices, flushes = np.random.default_rng(1), [f"tenant-{i}" for i in range(50)], 24
+        for number in range(flushes):
+            batch = [Prompt("", "x" * 240, 600.0 + 5 * number, "support-bot", slices[i]) for i in chance.integers(0, 50, 250)]
+            pending = Pending(60)
+            pending.add(Batch(batch, {"http/w": Span(number, number + 1)}, {"http/w": Progress(1.0)}), uniform(chance, 250), FortyTopics())
+            self.ledger.append(pending.deltas(), pending.report("w", 1.0, {}), None)
+        log = kafka.folder / "data" / f"{self.settings.prefix}.sketches-0"
+        written = sum(file.stat().st_size for file in log.glob("*.log"))
+        assert written / (flushes * 250 * 340) < 0.10
+        self.become_active()
+        assert counted([e for e in self.drain(expected=flushes) if not isinstance(e.body, tuple) or e.body[0].slice == ""]) == flushes * 250
+
     def test_positions_without_a_lease_are_a_configuration_mistake(self):
         with pytest.raises(ConfigError, match="sql ledger"):
             self.ledger.append([part(3)], report(**{"file": (0, 3)}), None)
@@ -106,3 +139,11 @@ def test_topics_made_by_somebody_else_are_checked(kafka):
     kafka.create_topic(f"{here.prefix}.state", 1)
     with pytest.raises(ConfigError, match=r"cleanup.policy delete, expected compact"):
         ensure(Clients(here, {}))
+
+
+def test_missing_rights_are_named(kafka_acl):
+    options = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_plain_username": "nobody"}
+    here = settings(kafka_acl, create_topics=True, options=options)
+    with pytest.raises(ConfigError, match=rf"needs Read, Write and Describe on topics {here.prefix}.sketches") as caught:
+        KafkaLedger(here, "w", environ={"TILTMETER_KAFKA_PASSWORD": PASSWORD}).append([part(1)], report(), None)
+    assert PASSWORD not in str(caught.value)
