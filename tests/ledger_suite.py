@@ -5,6 +5,7 @@ A subclass gives ``make()`` (a fresh ledger and journal on the same log), ``anot
 
 import math
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 
 import numpy as np
@@ -32,18 +33,21 @@ def part(n: int, key: str | None = None, window: int = 600) -> Deltas:
     return Deltas({KEY._replace(window=window): sketch(n)}, key)
 
 
-def counted(entries: list[Entry]) -> int:
-    """What the decider would count: deltas of a key are neighbours, and a key that comes back later is a repeat."""
+def without_repeats(entries: list[Entry]) -> Iterator[Entry]:
+    """As the decider counts: deltas of a key are neighbours, and a key that comes back later is a repeat."""
     seen: set[str] = set()
-    run, total = None, 0
+    run = None
     for entry in entries:
         fresh = entry.key is None or entry.key == run or entry.key not in seen
         run = entry.key if fresh else None
         if entry.key:
             seen.add(entry.key)
-        if fresh and isinstance(entry.body, tuple):
-            total += entry.body[1].n
-    return total
+        if fresh:
+            yield entry
+
+
+def counted(entries: list[Entry]) -> int:
+    return sum(entry.body[1].n for entry in without_repeats(entries) if isinstance(entry.body, tuple))
 
 
 class LedgerSuite:

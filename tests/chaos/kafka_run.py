@@ -16,7 +16,7 @@ from chaos.traffic import BASE, GRACE, LENGTH, MODELS, PARTITIONS, Plan, Produce
 from parts.kafka import Broker
 from service.config import load
 from service.decider.decider import Decider
-from service.ledger.kafka_journal import KafkaJournal
+from service.main import connect
 from service.records import Prompt, Verdict
 from service.store import Store
 
@@ -43,9 +43,12 @@ class Outcome:
 
 
 class Run:
-    """One run. ``disturb`` is called while the producer works, with this object; it says what it did by :meth:`note`."""
+    """One run. ``disturb`` is called while the producer works, with this object; what it did is noted.
 
-    def __init__(self, broker: Broker, folder: Path, plan: Plan, seconds: float, seed: int) -> None:
+    ``ledger``: URL of a SQL ledger; the Kafka ledger without.
+    """
+
+    def __init__(self, broker: Broker, folder: Path, plan: Plan, seconds: float, seed: int, ledger: str | None = None) -> None:
         name = uuid.uuid4().hex[:8]
         self.broker, self.plan, self.chance = broker, plan, random.Random(seed)
         self.topic = f"prompts-{name}"
@@ -54,7 +57,9 @@ class Run:
         kafka = {"bootstrap_servers": broker.bootstrap}
         config = {
             "source": {"kind": "kafka", "topic": self.topic, "group": f"group-{name}", "start": "earliest", **kafka},
-            "ledger": {"kind": "kafka", "prefix": f"tiltmeter-{name}", "create_topics": True, **kafka},
+            "ledger": {"kind": "sql", "url": ledger}
+            if ledger
+            else {"kind": "kafka", "prefix": f"tiltmeter-{name}", "create_topics": True, **kafka},
             "store": self.store_url,
             "models": {model: {"bundle": str(folder / "none")} for model in MODELS},
             "windows": {"length": LENGTH, "grace": GRACE, "idle_after": 300, "max_skew": 20, "clock": "event"},
@@ -173,7 +178,7 @@ class Run:
     def _late(self) -> int:
         """Prompts left out as late or refused, as the last checkpoint has it."""
         config = load(self.fleet.config)
-        journal = KafkaJournal(config.ledger, environ={})
+        journal = connect.journal(config)
         saved = journal.restore()
         journal.close()
         assert saved is not None, "no checkpoint was written"

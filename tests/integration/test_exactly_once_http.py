@@ -1,6 +1,7 @@
 """Posts over HTTP to workers that are killed in every place: each acknowledged record counts once, a retry with its key never twice."""
 
 import time
+import uuid
 
 import pytest
 from chaos.http_run import HttpRun
@@ -19,7 +20,7 @@ def check(outcome, kills):
 
 @pytest.mark.slow
 def test_three_workers_on_postgresql(postgres, tmp_path):
-    run = HttpRun(tmp_path, postgres.new_database(), workers=3, seed=1)
+    run = HttpRun(tmp_path, {"kind": "sql", "url": postgres.new_database()}, workers=3, seed=1)
 
     def disturb(run):
         run.wait_posts(40)
@@ -38,7 +39,7 @@ def test_three_workers_on_postgresql(postgres, tmp_path):
 
 @pytest.mark.slow
 def test_one_process_on_sqlite(tmp_path):
-    run = HttpRun(tmp_path, f"sqlite:///{tmp_path}/ledger.db", workers=1, seed=2)
+    run = HttpRun(tmp_path, {"kind": "sql", "url": f"sqlite:///{tmp_path}/ledger.db"}, workers=1, seed=2)
 
     def disturb(run):
         run.wait_posts(40)
@@ -48,3 +49,21 @@ def test_one_process_on_sqlite(tmp_path):
             run.wait_posts(40)
 
     check(run.go(disturb), 4)
+
+
+@pytest.mark.slow
+def test_two_workers_on_a_kafka_ledger(kafka, tmp_path):
+    """Here the ledger cannot know a repeat; the deltas carry their keys and the decider leaves it out."""
+    ledger = {"kind": "kafka", "prefix": f"t{uuid.uuid4().hex[:8]}", "bootstrap_servers": kafka.bootstrap, "create_topics": True}
+    run = HttpRun(tmp_path, ledger, workers=2, seed=3)
+
+    def disturb(run):
+        run.wait_posts(40)
+        for where in ("commit", None, "send"):
+            run.kill(where)
+            time.sleep(run.chance.uniform(0.5, 2))
+            run.wait_posts(40)
+        run.fleet.members["decider-0"].kill()
+        run.wait_posts(40)
+
+    check(run.go(disturb), 3)
