@@ -48,7 +48,7 @@ class Place:
         heard: when its last record came, by the monotonic clock.
         reached: event time reached.
         idle: read to its end and silent.
-        new: its start is not recorded in the ledger yet.
+        new: where it stands has not been handed over since it was assigned.
     """
 
     next: int
@@ -172,7 +172,6 @@ class Membership:
         places: dict[TopicPartition, Place] = {}
         for partition in assigned:
             position = held[partition]
-            new = position is None
             if position is None:
                 # Not recorded yet, but decided: the end of the topic moves on.
                 position = self._starts.get(partition)
@@ -182,7 +181,8 @@ class Membership:
             known = self.places.get(partition)
             # How far a partition has got may be told only for what the ledger holds: what was read beyond is read again.
             reached = known.reached if known and known.next == position else float("-inf")
-            places[partition] = Place(position, known.heard if known else now, reached, new=new)
+            # Where it stands is told at once, recorded or not: a worker that is silent from then on can still be fenced by it.
+            places[partition] = Place(position, known.heard if known else now, reached, new=True)
             try:
                 self._consumer.seek(partition, self._in_range(partition, position, first[partition], last[partition]))
             except ValueError:
