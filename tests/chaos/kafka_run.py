@@ -229,7 +229,9 @@ class Run:
             produced = max((event for sent, event in self.producer.sent if sent <= at), default=None)
             if not kill or produced is None:
                 continue
-            done = next((seen for seen, start in self.closed if start >= produced // LENGTH * LENGTH and seen > at), None)
+            done = next((seen for seen, start in self.closed if start >= produced // LENGTH * LENGTH), None)
+            if done is not None and done <= at:
+                continue  # everything produced by then had closed already
             following = self.notes[place + 1][0] if place + 1 < len(self.notes) else float("inf")
             if done is not None and done < following:
                 found.append(done - at)
