@@ -26,8 +26,9 @@ BOOTSTRAP = 5_000
 """Milliseconds that one attempt to reach the cluster may take."""
 TRANSACTION = 10_000
 """Milliseconds after which the broker ends a transaction whose producer died: until then nobody sees what was committed after it."""
-DELIVERY = 20_000
-"""Milliseconds within which a record must be acknowledged."""
+DELIVERY = 12_000
+"""Milliseconds within which a record must be acknowledged. With the successor's bootstrap and initialisation after a failure this stays
+under the watchdog's limit, so that a broker that is away is waited for and not died of."""
 
 _PRODUCER: dict[str, Any] = {
     "enable_idempotence": True,
@@ -37,7 +38,7 @@ _PRODUCER: dict[str, Any] = {
     "batch_size": 1_000_000,
     "request_timeout_ms": 10_000,
     "delivery_timeout_ms": DELIVERY,
-    "max_block_ms": 15_000,
+    "max_block_ms": 10_000,
     "reconnect_backoff_max_ms": 1_000,
 }
 CONSUMER: dict[str, Any] = {
