@@ -52,6 +52,7 @@ class OpenWindows:
         self._held = 0
         self._partitions: dict[Partition, _Partition] = {}
         self._workers: dict[str, float] = {}
+        self._named = -math.inf
         self.watermark = -math.inf
         self.clock = -math.inf
         self.lost = 0
@@ -82,7 +83,7 @@ class OpenWindows:
         self._workers[report.worker] = max(self._workers.get(report.worker, -math.inf), report.sent)
         for name in report.partitions:
             if not is_http(name):
-                self._partitions.setdefault(name, _Partition()).named = self.clock
+                self._partitions.setdefault(name, _Partition()).named = self._named = self.clock
         for name, progress in report.progress.items():
             self._merge(self._partitions.setdefault(name, _Partition()), progress, report)
         if wall:
@@ -114,6 +115,8 @@ class OpenWindows:
         silent = now - max(self._workers.values())
         if silent > self._settings.blind_after:
             return (f"no worker has reported for {silent:.0f} s",)
+        if not self._partitions and silent <= LEASE:
+            return ("no worker has reached its input yet",)
         if now - self.watermark > self._settings.blind_after:
             return tuple(self._holders(now)) or (f"event time is {now - self.watermark:.0f} s behind",)
         return ()
@@ -153,11 +156,13 @@ class OpenWindows:
         self.watermark = max(self.watermark, self._minimum())
 
     def _is_lost(self, name: Partition, partition: _Partition) -> bool:
-        """An HTTP partition whose worker is silent; any other that no worker names any more, though workers report."""
+        """An HTTP partition whose worker is silent; any other that is no longer named by workers who see the input.
+
+        A worker that cannot reach its broker names nothing: that says nothing about what there is.
+        """
         if is_http(name):
             return self.clock - self._workers.get(partition.worker, self.clock) > LEASE
-        newest = max(self._workers.values(), default=-math.inf)
-        return newest - partition.named > max(self._settings.blind_after, 2 * LEASE)
+        return self._named - partition.named > max(self._settings.blind_after, 2 * LEASE)
 
     def _minimum(self) -> float:
         present = self._partitions.values()
@@ -166,6 +171,8 @@ class OpenWindows:
             return min(moving)
         if present and all(partition.ended for partition in present):
             return self._ends(max(self._open)) if self._open else self.watermark
+        if not present and (not self.lost or self.clock - max(self._workers.values()) <= LEASE):
+            return self.watermark  # no input was reached yet: it may hold anything
         if self._settings.clock == "wall" and self._workers:
             return self.clock - self._settings.idle_after
         return self.watermark
@@ -181,6 +188,8 @@ class OpenWindows:
                 reasons.append(f"partition {name} is read by no worker")
             elif silent > LEASE:
                 reasons.append(f"partition {name}: worker {partition.worker} silent for {silent:.0f} s")
+            elif partition.time == -math.inf:
+                reasons.append(f"partition {name}: nothing read yet")
             else:
                 reasons.append(f"partition {name} is {now - partition.time:.0f} s behind")
         return reasons[:5]
@@ -191,6 +200,7 @@ class OpenWindows:
             "open": [[*key, encode_sketch(sketch)] for window in self._open.values() for key, sketch in window.items()],
             "partitions": {name: asdict(partition) for name, partition in self._partitions.items()},
             "workers": self._workers,
+            "named": self._named,
             "watermark": self.watermark,
             "clock": self.clock,
             "lost": self.lost,
@@ -206,7 +216,7 @@ class OpenWindows:
             windows._open.setdefault(start, {})[DeltaKey(bundle, model, slice_, start)] = decode_sketch(sketch)
         windows._order, windows._held = sorted(windows._open), len(state["open"])
         windows._partitions = {name: _Partition(**partition) for name, partition in state["partitions"].items()}
-        windows._workers = dict(state["workers"])
+        windows._workers, windows._named = dict(state["workers"]), state.get("named", -math.inf)
         windows.watermark, windows.clock, windows.lost = state["watermark"], state["clock"], state["lost"]
         windows.late, windows.refused = dict(state["late"]), dict(state["refused"])
         return windows

@@ -209,6 +209,34 @@ def test_blind_before_the_first_report_and_when_all_workers_fall_silent() -> Non
     assert windows.blind(START + 301) == ("no worker has reported for 301 s",)
 
 
+def test_a_worker_that_has_not_reached_its_broker_is_blind_and_moves_no_time() -> None:
+    windows = wall()
+    add(windows)
+    for sent in range(START, START + 900, 15):
+        windows.report(report(sent))
+    assert windows.blind(START + 900) == ("no worker has reached its input yet",)
+    assert windows.watermark == -math.inf
+    assert windows.due() is None
+
+
+def test_a_partition_just_assigned_is_said_to_be_unread() -> None:
+    windows = wall()
+    windows.report(report(START, prompts_0=Progress(-math.inf)))
+    assert windows.blind(START + 1) == ("partition prompts/0: nothing read yet",)
+
+
+def test_a_restart_while_the_broker_is_away_keeps_the_partitions_and_makes_nothing_late() -> None:
+    windows = wall()
+    windows.report(report(START, prompts_0=Progress(START)))
+    for sent in range(START + 15, START + 900, 15):
+        windows.report(report(sent, "restarted"))
+    assert windows.blind(START + 900) == ("partition prompts/0: worker w silent for 900 s",)
+    assert (windows.watermark, windows.lost) == (START, 0)
+    windows.report(report(START + 900, "restarted", prompts_0=Progress(START + 30)))
+    add(windows)
+    assert windows.late == {}
+
+
 def test_wall_time_stands_in_for_reports_that_do_not_come() -> None:
     windows = wall()
     add(windows)
