@@ -186,8 +186,8 @@ def _monitor(monitor: Monitor, now: float) -> str:
         items.append((False, f"lag <b>{words.count(monitor.lag)}</b> records"))
     items.append((False, f"up for <b>{words.span(now - monitor.started)}</b>"))
     items += [
-        (False, f"{name} <b>{words.count(number)}</b>")
-        for name, number in (("late", monitor.late), ("rejected", monitor.rejected))
+        (name == "lost", f"{name} <b>{words.count(number)}</b>")
+        for name, number in (("lost", monitor.lost), ("late", monitor.late), ("rejected", monitor.rejected))
         if number
     ]
     if monitor.device:
@@ -241,11 +241,22 @@ def _mark(incident: Incident) -> Mark:
 def _incidents(title: str, incidents: Sequence[Incident], now: float) -> str:
     if not incidents:
         return ""
-    rows = "".join(_incident(incident, now) for incident in incidents)
+    rows = "".join(_incident(incident, lesser, now) for incident, lesser in _folded(incidents))
     return f'<section><h2>{escape(title)}</h2><ul class="incidents">{rows}</ul></section>'
 
 
-def _incident(incident: Incident, now: float) -> str:
+def _folded(incidents: Sequence[Incident]) -> list[tuple[Incident, list[Incident]]]:
+    """Each incident with what it makes superfluous: the ticket of a stream whose page is open, or closed at the same moment."""
+
+    def place(incident: Incident) -> tuple[str, str, float | None]:
+        return incident.model_name, incident.stream, incident.closed
+
+    pages = {place(i) for i in incidents if i.level == "page"}
+    lesser = [i for i in incidents if i.level != "page" and place(i) in pages]
+    return [(i, [t for t in lesser if i.level == "page" and place(t) == place(i)]) for i in incidents if i not in lesser]
+
+
+def _incident(incident: Incident, lesser: Sequence[Incident], now: float) -> str:
     closed = incident.closed is not None
     tone = "closed" if closed else ("critical" if incident.severity == "critical" else "warning")
     if closed:
@@ -256,12 +267,13 @@ def _incident(incident: Incident, now: float) -> str:
     reason = f"<p>{escape(incident.reason)}</p>" if incident.reason else ""
     what = incident.level if closed else f"{incident.level} · {incident.severity}"
     again = f" · crossed {incident.crossings} times" if incident.crossings > 1 else ""
+    also = "".join(f" · {i.level} since {words.clock(i.opened)} <code>{escape(i.id)}</code>" for i in lesser)
     return (
         f'<li class="{tone}"><div class="line1"><span>{escape(incident.model_name)}: {escape(_title(incident.stream).lower())}</span>'
         f'<span class="pill {"quiet" if closed else tone}">{escape(what)}</span>'
         f'<time datetime="{words.iso(incident.opened)}">{words.clock(incident.opened)}</time></div>'
         f"<p>{escape(incident.explanation)}</p>{reason}"
-        f"<p>{end} · owner {escape(incident.owner)}{again} · <code>{escape(incident.id)}</code></p></li>"
+        f"<p>{end} · owner {escape(incident.owner)}{again} · <code>{escape(incident.id)}</code>{also}</p></li>"
     )
 
 

@@ -141,6 +141,16 @@ def test_names_from_outside_are_escaped() -> None:
     parsed(page)
 
 
+def test_the_ticket_of_a_stream_that_pages_is_a_line_in_the_card_of_the_page() -> None:
+    page, ticket = incident(), incident(id="the-ticket", level="ticket", severity="warning")
+    other = incident(id="another-stream", stream="far_share", level="ticket", severity="warning")
+    shown = status_page(status("critical", incidents=(ticket, page, other)))
+    parsed(shown)
+    assert shown.count('<div class="line1">') == 2
+    assert shown.count("the-ticket") == shown.count("another-stream") == 1
+    assert status_page(status("critical", incidents=(ticket, other))).count('<div class="line1">') == 2
+
+
 def test_plots_show_reference_thresholds_and_incidents() -> None:
     marks = [plot.Mark(NOW - 9000, NOW - 8000, NOW - 7000, "page", "page")]
     share = plot.share_plot(history(), 0.0586, 0.0536, marks, 60, "support-bot")
