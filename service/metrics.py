@@ -50,6 +50,9 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("tiltmeter_inference_info", "gauge", "Runtime and device the graphs run on; always 1.", ("runtime", "device")),
     Definition("tiltmeter_prompts_total", "counter", "Prompts scored and counted in the ledger by this worker.", ("model_name",)),
     Definition("tiltmeter_rejected_total", "counter", "Records that could not be decoded, by reason.", ("reason",)),
+    Definition("tiltmeter_replaced_times_total", "counter", "Records whose own time was not believed: the transport's counted instead."),
+    Definition("tiltmeter_lost_records_total", "counter", "Records that were gone from the topic before they were read."),
+    Definition("tiltmeter_lost_dead_letters_total", "counter", "Records that the dead-letter topic would not take."),
     Definition("tiltmeter_tokens_total", "counter", "Tokens encoded, after truncation.", ("model_name",)),
     Definition("tiltmeter_truncated_prompts_total", "counter", "Prompts cut at the encoder's length limit.", ("model_name",)),
     Definition("tiltmeter_repeated_posts_total", "counter", "Posts left out because their idempotency key was already counted."),
@@ -148,6 +151,7 @@ class WorkerReading:
         rejected: by reason.
         stages: timings by stage.
         lag: records behind the end of the input.
+        replaced_times, lost_records, lost_dead_letters: of the source, None where it has no such thing.
         source_time: event time of the slowest partition read here.
     """
 
@@ -161,6 +165,9 @@ class WorkerReading:
     pending: int = 0
     queued: int | None = None
     lag: int | None = None
+    replaced_times: int | None = None
+    lost_records: int | None = None
+    lost_dead_letters: int | None = None
     source_time: float | None = None
     source_up: bool = True
     last_flush: float | None = None
@@ -315,6 +322,9 @@ def _worker(worker: WorkerReading, models: Sequence[str], reasons: Sequence[str]
         "tiltmeter_tokens_total": _per_model(models, worker.tokens),
         "tiltmeter_truncated_prompts_total": _per_model(models, worker.truncated),
         "tiltmeter_rejected_total": [((reason,), float(worker.rejected.get(reason, 0))) for reason in known],
+        "tiltmeter_replaced_times_total": _single(worker.replaced_times),
+        "tiltmeter_lost_records_total": _single(worker.lost_records),
+        "tiltmeter_lost_dead_letters_total": _single(worker.lost_dead_letters),
         "tiltmeter_repeated_posts_total": _single(worker.repeats),
         "tiltmeter_rewinds_total": _single(worker.rewinds),
         "tiltmeter_pending_prompts": _single(worker.pending),

@@ -99,7 +99,7 @@ class Monitor:
         role: all, worker or decider; decider: active, standby, starting or absent.
         blind: why we cannot see; empty when we can.
         event_clock: only the data move time (replay, demo), so the age of the watermark means nothing.
-        lag: records behind the end of the input; prompts: counted by this process since it started.
+        lag: records behind the end of the input; lost: gone from it before they were read; prompts: counted since the process started.
     """
 
     role: str
@@ -111,6 +111,7 @@ class Monitor:
     lag: int | None = None
     prompts: int = 0
     rejected: int = 0
+    lost: int = 0
     late: int = 0
     blind: Sequence[str] = ()
     event_clock: bool = False

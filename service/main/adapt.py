@@ -21,7 +21,7 @@ class Process:
         decider: active, standby, starting or absent.
         models: identity of every configured model; inference: (runtime, device) pairs.
         blind: reasons why we cannot see that no snapshot holds yet.
-        queued, lag: of the source, where it knows.
+        queued, lag, replaced_times, lost_records, lost_dead_letters: of the source, where it knows.
         refused: posts turned away for a record that is no prompt, by reason.
     """
 
@@ -35,6 +35,9 @@ class Process:
     blind: Sequence[str] = ()
     queued: int | None = None
     lag: int | None = None
+    replaced_times: int | None = None
+    lost_records: int | None = None
+    lost_dead_letters: int | None = None
     refused: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -50,6 +53,7 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         lag=process.lag,
         prompts=sum(worker.prompts.values()) if worker else 0,
         rejected=sum(process.refused.values()) + (sum(worker.rejected.values()) if worker else 0),
+        lost=process.lost_records or 0,
         late=sum(decider.late.values()) if decider else 0,
         # A standby looks at an old picture: whether the active decider is blind is not its to say.
         blind=tuple(dict.fromkeys((*process.blind, *(decider.blind if decider and decider.active else ())))),
@@ -84,7 +88,13 @@ def reading(process: Process, decider: DeciderSnapshot | None, worker: PipelineS
 
 def _worker(process: Process, snapshot: PipelineSnapshot) -> WorkerReading:
     counted = snapshot.reading(process.queued, process.lag)
-    return replace(counted, rejected=dict(Counter(counted.rejected) + Counter(process.refused)))
+    return replace(
+        counted,
+        rejected=dict(Counter(counted.rejected) + Counter(process.refused)),
+        replaced_times=process.replaced_times,
+        lost_records=process.lost_records,
+        lost_dead_letters=process.lost_dead_letters,
+    )
 
 
 def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:

@@ -156,6 +156,9 @@ class Service:
             blind=tuple(f"{part}: {text}" for part, text in self._known_problems().items() if text),
             queued=getattr(self._source, "waiting", None),
             lag=getattr(self._source, "lag", None),
+            replaced_times=getattr(self._source, "replaced_times", None),
+            lost_records=getattr(self._source, "lost", None),
+            lost_dead_letters=getattr(self._source, "dead_letters_lost", None),
             refused=dict(self._refused),
         )
 

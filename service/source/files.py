@@ -45,6 +45,11 @@ class FileSource:
         self._next = 0
         self._ended = False
 
+    @property
+    def replaced_times(self) -> int:
+        """Records whose own time was not believed."""
+        return self._decoder.replaced_times
+
     def poll(self, limit: int, timeout: float) -> Batch:
         """The next ``limit`` rows; raises DataError when a file cannot be read. After the end it waits for the timeout."""
         if self._ended:

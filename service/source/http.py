@@ -100,6 +100,11 @@ class HttpSource:
         """Prompts taken in and not yet counted."""
         return self._prompts
 
+    @property
+    def replaced_times(self) -> int:
+        """Records whose own time was not believed."""
+        return self._decoder.replaced_times
+
     def offer(self, records: Sequence[bytes | Mapping[str, object]], key: str | None = None) -> Future[Counted]:
         """Take in one post; the future is done when the ledger holds all of it. Safe to call from any thread.
 

@@ -25,7 +25,7 @@ from kafka.structs import TopicPartition
 from service.config import KafkaSource as KafkaSettings
 from service.config import Windows
 from service.errors import Rewound
-from service.records import Batch, Partition, Progress, Prompt, Span
+from service.records import Batch, Partition, Prompt, Span
 from service.source.dead_letters import DeadLetter, DeadLetters
 from service.source.decode import Decoder, Reason, Rejection
 from service.source.kafka_client import check_client_libraries, open_consumer, refused, topic_trouble
@@ -57,6 +57,7 @@ class KafkaSource:
 
     Attributes:
         trouble: why nothing can be read now, or None.
+        lag: records between what was handed over and the end of our partitions; None while that is not known.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class KafkaSource:
     ) -> None:
         check_client_libraries()
         self.trouble: str | None = None
+        self.lag: int | None = None
         self._settings = settings
         self._decoder = decoder
         self._windows = windows
@@ -88,14 +90,19 @@ class KafkaSource:
         self._attempts = 0
 
     @property
+    def replaced_times(self) -> int:
+        """Records whose own time was not believed."""
+        return self._decoder.replaced_times
+
+    @property
     def lost(self) -> int:
         """Records that were gone before they were read (retention, or a topic made anew)."""
         return self._group.lost if self._group else 0
 
     @property
-    def dead_letters_lost(self) -> int:
-        """Records that were rejected and that the dead-letter topic would not take."""
-        return self._letters.lost if self._letters else 0
+    def dead_letters_lost(self) -> int | None:
+        """Records that were rejected and that the dead-letter topic would not take; None without one."""
+        return self._letters.lost if self._letters else None
 
     def poll(self, limit: int, timeout: float) -> Batch:
         """See the contract. Raises ConfigError when a right, the topic or the login is missing."""
@@ -152,7 +159,7 @@ class KafkaSource:
         time.sleep(max(0.0, deadline - time.monotonic()))
         if self._group is None:
             return Batch()
-        return Batch(progress=_progress(self._group) if self._group.settled else {}, partitions=self._partitions, lease=self._group.lease)
+        return Batch(progress=self._group.progress() if self._group.settled else {}, partitions=self._partitions, lease=self._group.lease)
 
     def _changed(self, group: Membership, deadline: float) -> Batch:
         """The input is not what it was: what was handed over since the last flush is to be thrown away."""
@@ -239,11 +246,12 @@ class KafkaSource:
         if records:
             self.trouble = None
         self._look(consumer, group, positions)
+        self.lag = group.lag()
         self._partitions = frozenset(f"{self._settings.topic}/{n}" for n in consumer.partitions_for_topic(self._settings.topic))
         return Batch(
             prompts=prompts,
             positions=positions,
-            progress=_progress(group),
+            progress=group.progress(),
             partitions=self._partitions,
             rejected=rejected,
             lease=group.lease,
@@ -302,7 +310,3 @@ class KafkaSource:
                 start = positions.get(partition_name(partition), Span(place.next, place.next)).start
                 positions[partition_name(partition)] = Span(start, reached)
                 place.next = reached
-
-
-def _progress(group: Membership) -> dict[Partition, Progress]:
-    return {partition_name(partition): Progress(place.reached, place.idle) for partition, place in group.places.items()}

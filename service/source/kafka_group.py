@@ -14,7 +14,7 @@ from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import ConsumerGroupMetadata, MemberState, TopicPartition
 
 from service.config import KafkaSource
-from service.records import Partition
+from service.records import Partition, Progress
 
 _log = logging.getLogger(__name__)
 
@@ -139,6 +139,15 @@ class Membership:
         what, self._changes.what = self._changes.what, None
         self.settled = False
         return what or "the consumer group was rebalanced"
+
+    def progress(self) -> dict[Partition, Progress]:
+        """How far each of our partitions has got."""
+        return {partition_name(partition): Progress(place.reached, place.idle) for partition, place in self.places.items()}
+
+    def lag(self) -> int | None:
+        """Records between what was handed over and the ends that the broker told last; None until it has told all of them."""
+        ends = [(self._consumer.highwater(partition), place.next) for partition, place in self.places.items()]
+        return None if any(end is None for end, _ in ends) else sum(max(0, end - at) for end, at in ends)
 
     def _is_stale(self, lease: ConsumerGroupMetadata) -> bool:
         """After a change of assignment or generation, during one, or when the lease would fence nothing."""

@@ -388,6 +388,7 @@ def test_records_deleted_before_they_were_read_are_counted_as_lost(bench: Callab
     source = b.source()
     assert texts(source, 2, b.ledger) == ["d", "e"]
     assert source.lost == 2
+    assert source.lag == 0
     assert b.ledger.held == {f"{b.topic}/0": 5}
 
 
@@ -444,3 +445,16 @@ def test_a_wrong_password_is_said_and_not_waited_out(kafka_acl: Broker, tmp_path
     with pytest.raises(ConfigError, match="the broker refuses the login") as caught:
         polled(source, 100)
     assert "wrong" not in str(caught.value)
+
+
+def test_lag_is_what_is_not_handed_over_yet(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.produce(*"abcde")
+    source = b.source(start="earliest")
+    assert source.lag is None
+    prompts: list[str] = []
+    end = time.monotonic() + 20
+    while len(prompts) < 2 and time.monotonic() < end:
+        prompts += [prompt.text for prompt in source.poll(2 - len(prompts), 0.2).prompts]
+    assert prompts == ["a", "b"]
+    assert source.lag == 3

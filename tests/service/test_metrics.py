@@ -89,7 +89,11 @@ def test_histogram_is_cumulative_and_its_edges_belong_to_the_lower_bucket() -> N
 
 
 def test_both_expositions_parse_and_carry_only_documented_names() -> None:
-    found = registry(worker=WorkerReading(queued=1, lag=2, source_time=3.0, last_flush=4.0), decider=DECIDER)
+    worker = WorkerReading(
+        queued=1, lag=2, replaced_times=5, lost_records=6, lost_dead_letters=7, source_time=3.0, last_flush=4.0, stages={"poll": Timing()}
+    )
+    found = registry(worker=worker, decider=DECIDER)
+    assert found.get_sample_value("tiltmeter_lost_records_total") == 6
     assert list(parse(generate_latest(found).decode()))
     assert list(parse_openmetrics(openmetrics.generate_latest(found).decode()))
     assert series(found) <= metrics.names()
