@@ -47,6 +47,15 @@ class Log(StrEnum):
     human = "human"
 
 
+class LogLevel(StrEnum):
+    """Least level of a log line that is written."""
+
+    debug = "DEBUG"
+    info = "INFO"
+    warning = "WARNING"
+    error = "ERROR"
+
+
 class Level(StrEnum):
     """Levels an incident can have."""
 
@@ -154,6 +163,8 @@ def replay(
     """
     from service.main.replay import Options, replay_files
 
+    if rate == 0:
+        raise typer.BadParameter("--rate: expected prompts per second, above 0")
     if time and rate:
         raise typer.BadParameter("use --time or --rate, not both")
     options = Options(files, bundle, config, text, time, rate, start, learn_from or [], scores, verdicts)
@@ -167,7 +178,9 @@ def run(
     config: Annotated[Path, typer.Option(help="Configuration file.", show_default=False)],
     role: Annotated[Role, typer.Option(help="worker: score and count. decider: judge. all: both in one process.")] = Role.all,
     log: Annotated[Log, typer.Option(help="Form of the log lines; auto is human on a terminal, else json.")] = Log.auto,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: Annotated[
+        LogLevel, typer.Option(case_sensitive=False, help="Least level of a line: DEBUG, INFO, WARNING or ERROR.")
+    ] = LogLevel.info,
 ) -> None:
     """Watch production until told to stop: score prompts, judge windows, serve the page, the API and /metrics on one port.
 
@@ -181,7 +194,7 @@ def run(
     """
     from service.main.run import serve
 
-    status = serve(config, role.value, log.value, log_level)
+    status = serve(config, role.value, log.value, log_level.value)
     if status:
         raise typer.Exit(status)
 

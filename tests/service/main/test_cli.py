@@ -95,6 +95,8 @@ def test_version() -> None:
         (["incident", "list", "--url", "nonsense"], 1, "nonsense"),
         (["baseline", "accept", "m", "--reason", "r", "--token-file", "{tmp}/none"], 2, "cannot read the token"),
         (["incident", "close", "x", "--verdict", "maybe", "--reason", "r"], 2, "maybe"),
+        (["run", "--config", "{tmp}/files.yaml", "--log-level", "loud"], 2, "loud"),
+        (["replay", "x.jsonl", "--bundle", "b", "--rate", "0"], 2, "above 0"),
         (["dance"], 2, "dance"),
     ],
 )
