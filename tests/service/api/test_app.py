@@ -1,6 +1,8 @@
 """Routes as a client sees them: health, metrics, history, access, and what never leaks."""
 
 import logging
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -57,6 +59,14 @@ async def test_docs_name_every_route_and_every_field_of_a_body(client: httpx.Asy
         assert f"<code>{path}</code>" in page
     for field in ("verdict", "reason", "action", "idempotency-key", "text"):
         assert f"<code>{field}</code>" in page
+
+
+async def test_every_route_and_status_of_ingest_is_in_the_documentation(client: httpx.AsyncClient, root: Path) -> None:
+    text = (root / "docs" / "http.md").read_text()
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    assert set(re.findall(r"^\| `(\S+ \S+)`", text, re.MULTILINE)) == routes | {"GET /", "GET /docs"}
+    assert set(paths["/v1/prompts"]["post"]["responses"]) - {"422"} <= set(re.findall(r"^\| (\d+) \|", text, re.MULTILINE))
 
 
 WRITES: list[tuple[str, dict[str, Any]]] = [

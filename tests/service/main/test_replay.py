@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from service.main import app
 KNOWN = ("account", "balance", "card", "transfer", "help", "my", "what", "is", "the")
 STRANGE = ("a", "b", "c", "d", "e", "f", "g", "h", "?")
 DAY = 86_400
+SCORES = "id time model_name slice score p_value strange far topic"
 VERDICT = (
     "window_start window_end model_name slice stream n value reference effect_low effect_high "
     "log10_evidence log10_threshold log10_ticket_evidence log10_ticket_threshold state explanation"
@@ -58,7 +60,7 @@ def test_scores_and_verdicts_lines(bundle: Path, week: Path, tmp_path: Path) -> 
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in scores.read_text().splitlines()]
     assert len(rows) == 4800
-    assert list(rows[0]) == ["id", "time", "model_name", "slice", "score", "p_value", "strange", "far", "topic"]
+    assert list(rows[0]) == SCORES.split()
     assert rows[7]["id"] == "r7"
     assert rows[7]["time"] == START + 10.5
     lines = [json.loads(line) for line in verdicts.read_text().splitlines()]
@@ -68,6 +70,13 @@ def test_scores_and_verdicts_lines(bundle: Path, week: Path, tmp_path: Path) -> 
     assert "4,800 prompts in 120 windows" in result.output
     everything = result.output + scores.read_text() + verdicts.read_text()
     assert not any(json.loads(line)["text"] in everything for line in week.read_text().splitlines()[:50])
+
+
+def test_the_lines_are_documented(root: Path) -> None:
+    text = (root / "docs" / "cli.md").read_text()
+    scores, verdicts = text.split("<!-- scores -->")[1].split("<!-- end -->")[0].split("<!-- verdicts -->")
+    for section, keys in ((scores, SCORES), (verdicts, VERDICT)):
+        assert [word for word in re.findall(r"`(\w+)`", section) if word in keys.split()] == keys.split()
 
 
 def test_without_history_at_most_tickets(bundle: Path, week: Path) -> None:
