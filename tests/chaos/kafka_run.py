@@ -118,6 +118,9 @@ class Run:
     def rebalance(self, seconds: float = 6.0) -> None:
         """A third worker comes and goes."""
         visitor: Member = self.fleet.add(f"visitor-{len(self.notes)}", "worker", OLD)
+        end = time.monotonic() + 40
+        while not visitor.up() and time.monotonic() < end:
+            time.sleep(0.1)
         time.sleep(seconds)
         status = visitor.stop()
         del self.fleet.members[visitor.name]
