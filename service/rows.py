@@ -224,7 +224,7 @@ def _jsonl(name: str, raw: IO[bytes]) -> Iterator[Row]:
         try:
             fields = json.loads(line)
         except json.JSONDecodeError as error:
-            raise DataError(f"{name}:{number}: broken JSON at column {error.colno} ({error.msg})") from None
+            raise DataError(f"{name}:{number}: broken JSON at column {error.colno} ({error.msg.removesuffix(' at')})") from None
         except RecursionError:
             raise DataError(f"{name}:{number}: nested too deeply") from None
         except ValueError as error:  # an integer of thousands of digits

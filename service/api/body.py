@@ -44,7 +44,7 @@ def records(body: bytes, content_type: str) -> list[bytes | Mapping[str, Any]]:
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and body.lstrip()[:1] == b"{":
             return _lines(body)
-        raise HTTPException(400, f"body: not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise HTTPException(400, f"body: not JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}") from None
     except UnicodeDecodeError as error:
         raise HTTPException(400, f"body: not UTF-8 at byte {error.start}") from None
     except RecursionError:

@@ -153,7 +153,7 @@ class Windows(Settings):
     @model_validator(mode="after")
     def _skew_below_grace(self) -> "Windows":
         if self.max_skew >= self.grace and self.clock == "wall":
-            raise ValueError("max_skew must be below grace")
+            raise ValueError(f"max_skew must be below grace, but is {self.max_skew:g} s against {self.grace:g} s")
         return self
 
 

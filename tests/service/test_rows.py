@@ -77,7 +77,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", LINES + b'{"text": "cut\n', r"a\.jsonl:3: broken JSON at column 14 \(Invalid control character at\)"),
+        ("a.jsonl", LINES + b'{"text": "cut\n', r"a\.jsonl:3: broken JSON at column 14 \(Invalid control character\)"),
         ("a.jsonl", LINES + b'{"text": "\xff"}\n', r"a\.jsonl:3: not UTF-8 at byte 11 of the line"),
         ("a.jsonl", LINES + b"[1, 2]\n", r"a\.jsonl:3: holds a list; expected one JSON object a line"),
         ("a.jsonl", b"7\n", r"a\.jsonl:1: holds a number; expected one JSON object"),

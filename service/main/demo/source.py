@@ -1,5 +1,6 @@
 """The scripted week as a source of prompts: as fast as the service takes them, in event time."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -28,13 +29,17 @@ class ScriptedSource:
         self._pool, self._seed, self._events, self._positions, self._days = pool, seed, events, positions, days
         self._partitions = frozenset([PARTITION])
         self._day = self._row = self._before = 0
+        self._ended, self._closed = False, threading.Event()
         self._traffic = Traffic(np.zeros(0), np.zeros(0, np.int64))
         self.rewind()
 
     def poll(self, limit: int, timeout: float) -> Batch:
-        """See the contract; never waits. After the last prompt every batch is empty and says that the input has ended."""
+        """See the contract. After the last prompt every batch is empty and says that the input has ended; from the second on it waits."""
         while self._row == self._traffic.time.size:
             if self._day + 1 == self._days:
+                if self._ended:  # a page that stays open afterwards costs no core
+                    self._closed.wait(timeout)
+                self._ended = True
                 return Batch(progress={PARTITION: Progress(MONDAY + self._days * 86400.0, ended=True)}, partitions=self._partitions)
             self._open(self._day + 1)
         rows = slice(self._row, min(self._row + limit, self._traffic.time.size))
@@ -61,7 +66,8 @@ class ScriptedSource:
         """Nobody waits."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Wake a poll that waits."""
+        self._closed.set()
 
     def _open(self, day: int) -> None:
         self._before += self._traffic.time.size
