@@ -209,5 +209,5 @@ class Config(Settings):
     http: Http = Field(default_factory=Http, description="The web server.")
     compute: Compute = Field(default_factory=Compute, description="Where the graphs run.")
     instance: str | None = Field(
-        None, description="Name of this process, the same after a restart. Unset: the host's with SQLite, else random."
+        None, description="Name of this process: its own, and the same after a restart. Unset: random."
     )

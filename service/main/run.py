@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uvicorn
 
-from service.config import Config, FileSource, SqlLedger, load
+from service.config import Config, FileSource, load
 from service.decider.decider import Watched
 from service.errors import ConfigError
 from service.logging import Form, fields, setup
@@ -52,7 +52,7 @@ def build(
         raise ConfigError("source.kind: files are read by one process; use --role all")
     identity = adapt.Process(
         role=role,
-        instance=_instance(config),
+        instance=config.instance or f"{socket.gethostname()}-{secrets.token_hex(3)}",
         started=time.time(),
         reasons=[reason.value for reason in Reason],
     )
@@ -70,14 +70,6 @@ def build(
         score=score,
         open_writes=open_writes,
     )
-
-
-def _instance(config: Config) -> str:
-    """Configured, or the host's name where the ledger admits one process only: a restart then takes its own place again."""
-    if config.instance:
-        return config.instance
-    alone = isinstance(config.ledger, SqlLedger) and config.ledger.url.startswith("sqlite")
-    return socket.gethostname() if alone else f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
 
 def run(service: Service, config: Config) -> int:
