@@ -98,7 +98,7 @@ def test_a_second_decider_stands_by_and_a_fenced_one_writes_nothing(tmp_path: Pa
         first.loop.step()
     second.loop.step()
     assert second.pictures[-1].active
-    assert second.pictures[-1].watermark == START + 60 + 90
+    assert second.loop._decider.watermark == START + 60 + 90
     second.kill()
     first.store.close()
     ledger.close()
