@@ -28,6 +28,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fitted on 600 sentences of known words by a tiny encoder of random weights."""
     folder = tmp_path_factory.mktemp("fit")
     rng = random.Random(0)
-    data = write(folder / "finetune.jsonl", ({"text": text} for text in {sentence(rng) for _ in range(600)}))
+    data = write(folder / "finetune.jsonl", ({"text": text} for text in dict.fromkeys(sentence(rng) for _ in range(600))))
     fit([data], folder / "bundle", encoder=str(tiny_encoder.write(folder / "encoder")))
     return folder / "bundle"
