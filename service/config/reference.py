@@ -23,20 +23,21 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return [model for argument in get_args(annotation) for model in _models(argument)]
 
 
-def _type(annotation: Any, field: FieldInfo | None = None) -> str:
+def type_name(annotation: Any, field: FieldInfo | None = None) -> str:
+    """What a setting takes, in words. ``field``: where the annotation alone does not tell a duration or a budget from a number."""
     if annotation in (Seconds, Budget) or (field is not None and _converted(field)):
         return "budget" if annotation is Budget or (field is not None and "_budget" in str(field.metadata)) else "duration"
     if annotation in _PLAIN:
         return _PLAIN[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _type(arguments[0])
+        return type_name(arguments[0])
     if origin is Literal:
         return " or ".join(f"`{argument}`" for argument in arguments)
     if origin in (Union, types.UnionType):
-        return _type(next(argument for argument in arguments if argument is not type(None)))
+        return type_name(next(argument for argument in arguments if argument is not type(None)))
     if origin is list:
-        return f"list of {_type(arguments[0])}"
+        return f"list of {type_name(arguments[0])}"
     return "mapping"
 
 
@@ -68,7 +69,7 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, 
                 yield from _rows(inner[0], f"{prefix}{name}.")
             continue
         description = (field.description or "Which of the kinds this section is.").replace("|", "\\|")
-        yield f"{prefix}{name}", _type(field.annotation, field), _default(field), description
+        yield f"{prefix}{name}", type_name(field.annotation, field), _default(field), description
 
 
 def table(rows: Iterator[tuple[str, str, str, str]]) -> str:
@@ -92,7 +93,7 @@ def reference() -> str:
         elif inner:
             parts.append(f"{heading}\n{table(_rows(inner[0], f'{name}.'))}\n")
     loose = [(name, field) for name, field in Config.model_fields.items() if not _models(field.annotation)]
-    rows = ((name, _type(field.annotation, field), _default(field), field.description or "") for name, field in loose)
+    rows = ((name, type_name(field.annotation, field), _default(field), field.description or "") for name, field in loose)
     return "\n".join([*parts, f"### At the top level\n\n{table(rows)}\n"])
 
 

@@ -9,25 +9,28 @@ from service.errors import ConfigError
 
 FILES = Path(__file__).parents[1] / "config"
 MISTAKES = {
-    "bad-budget": ":3: budgets.page: expected a budget such as '1 per 90 days'",
-    "bad-choice": ":1: source.start: 'earlyest' is not known; did you mean 'earliest'? known here: latest, earliest",
-    "bad-duration": ":3: windows.grace: expected a duration such as '30s', '5 min', '2 h' or '7 days'; expected: How long after its end",
-    "bad-number": ":3: http.port: input should be less than or equal to 65535, not 70000; expected: Port; 0 takes a free one.",
+    "bad-budget": ":3: budgets.page: given 'never'; expected: a budget such as '1 per 90 days' (False pages.)",
+    "bad-choice": ":1: source.start: given 'earlyest'; did you mean 'earliest'? expected: latest or earliest (Where a new group begins.)",
+    "bad-duration": ":3: windows.grace: given '5 parsecs'; expected: a duration such as '30s', '5 min', '2 h' or '7 days' (How long after",
+    "bad-number": ":3: http.port: given 70000; expected: a number less than or equal to 65535 (Port; 0 takes a free one.)",
     "empty": ": expected a mapping with the keys source, fields, ledger",
     "key-twice": ":3: not YAML: key 'source' is written twice",
-    "missing-topic-name": ":1: source.topic: missing; expected: Topic that carries the prompts.",
-    "no-kind": ":1: source: needs a key 'kind'; expected: Where prompts come from: kind kafka, http or file.",
-    "no-models": ":2: models: at least one is needed; expected: Monitored models by their stable name.",
+    "missing-topic-name": ":1: source.topic: missing; expected: text (Topic that carries the prompts.)",
+    "no-kind": ":1: source: given no kind; expected: a key 'kind' (Where prompts come from: kind kafka, http or file.)",
+    "no-models": ":2: models: given a mapping of 0; expected: at least one (Monitored models by their stable name.)",
     "not-a-mapping": ": expected a mapping with the keys source, fields, ledger",
     "not-yaml": ":2: not YAML: expected ',' or '}', but got ':'",
     "our-option": ":1: source.options.isolation.level: set by Tiltmeter itself, cannot be changed here",
     "same-wire-name": ": models.sales-bot.wire_names: 'shared' already means model 'support-bot'",
+    "no-text": ":2: models.support-bot.slices.values.1: given 7; expected: text (At most 50 values.)",
+    "no-section": ":3: windows: given 5; expected: mapping (Event-time windows.)",
+    "endless": ":3: windows.length: given inf; expected: a finite number (Window length.)",
     "secret-in-options": ":5: source.options.sasl_plain_password: secrets are not written here",
     "secret-in-url": ":3: ledger.url: secrets are not written here",
     "secret-token": ":2: http.token: secrets are not written here",
-    "skew-past-grace": ":3: windows: max_skew must be below grace",
+    "skew-past-grace": ":3: windows: max_skew must be below grace, but is 20 s against 10 s",
     "unknown-key": ":4: windows.lenght: unknown key; did you mean 'length'? known here: blind_after, clock, grace,",
-    "unknown-kind": ":1: source.kind: 'kafak' is not a kind; did you mean 'kafka'? known here: kafka, http, file",
+    "unknown-kind": ":1: source.kind: given 'kafak'; did you mean 'kafka'? expected: kafka or http or file",
     "unknown-option": ":1: source.options.security_protocoll: no option of the Kafka client; did you mean 'security_protocol'?",
     "unknown-section": ":2: model: unknown key; did you mean 'models'? known here: budgets, compute,",
 }
@@ -65,6 +68,15 @@ def test_all_mistakes_are_told_at_once_one_a_line(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("source: {kind: http}\nmodels: {a: {bundle: b, weigth: 1}}\nwindows: {length: 0}\n")
     assert [line.split(": ")[1] for line in mistake(path).splitlines()] == ["models.a.weigth", "windows.length"]
+
+
+def test_what_is_wrong_and_secret_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("source: {kind: kafka, topic: t, options: {}}\nmodels: {a: {bundle: b}}\nhttp: {token_file: [hunter2]}\n")
+    assert mistake(path).startswith(f"{path}:3: http.token_file: given a list of 1; expected: path (File holding")
+    assert "hunter2" not in mistake(path, TILTMETER_SOURCE__BOOTSTRAP_SERVERS="[hunter2]")
+    url = mistake(path, TILTMETER_COMPUTE__DEVICE="https://u:hunter2@h/")
+    assert "environment TILTMETER_COMPUTE__DEVICE: compute.device: given 'https://u:********@h/'; expected: auto or cpu or cuda" in url
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
