@@ -229,3 +229,32 @@ class Incident:
     closed_by: str | None = None
     verdict: str | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineEntry:
+    """One flag of a baseline that was accepted. Natural key: model, flag, time of acceptance, in seconds since the epoch."""
+
+    model_name: str
+    flag: str
+    accepted: float
+    actor: str
+    reason: str
+    source: str
+    rate: float
+    bound: float
+    design_effect: float
+    days: int
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One command, who gave it, and what became of it. Natural key: ``id``."""
+
+    id: str
+    time: float
+    actor: str
+    kind: str
+    arguments: Mapping[str, Any]
+    outcome: str

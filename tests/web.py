@@ -13,10 +13,10 @@ from service.api.state import Answer, AppState
 from service.api.view import Baseline, History, ModelCard, Monitor, Status, StreamCard
 from service.config import Fields, HttpSource, Model, Windows
 from service.metrics import Reading, WorkerReading
-from service.records import Command, Incident, Verdict
+from service.records import AuditEntry, Command, Incident, Verdict
 from service.source.decode import Decoder
 from service.source.http import HttpSource as Source
-from service.store import AuditEntry, WindowRow
+from service.store import WindowRow
 
 NOW = 1_767_225_600.0
 TOKEN = "opensesame"

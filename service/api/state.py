@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from service.api.view import Status
 from service.metrics import Reading
-from service.records import Command, Incident, Verdict
+from service.records import AuditEntry, Command, Incident, Verdict
 from service.source.http import Counted
-from service.store import AuditEntry, WindowRow
+from service.store import WindowRow
 
 
 class Ingest(Protocol):

@@ -2,39 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from detectors.sketch import Sketch
-from service.records import DeltaKey, Incident, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """One command and what became of it. Natural key: ``id``."""
-
-    id: str
-    time: float
-    actor: str
-    kind: str
-    arguments: Mapping[str, Any]
-    outcome: str
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineRow:
-    """One flag of a baseline that was accepted. Natural key: model, flag, time of acceptance."""
-
-    model_name: str
-    flag: str
-    accepted: float
-    actor: str
-    reason: str
-    source: str
-    rate: float
-    bound: float
-    design_effect: float
-    days: int
-    stage: str
+from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +22,5 @@ class Closed:
     sketches: Mapping[DeltaKey, Sketch]
     verdicts: tuple[Verdict, ...] = ()
     incidents: tuple[Incident, ...] = ()
-    baselines: tuple[BaselineRow, ...] = ()
-    audit: tuple[Audit, ...] = ()
+    baselines: tuple[BaselineEntry, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()

@@ -4,11 +4,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from service.decider.closed import Audit, BaselineRow
 from service.decider.incidents import VERDICTS, Incidents
 from service.decider.judge import Judge
 from service.decider.learning import Learning, Refused
-from service.records import Command
+from service.records import AuditEntry, BaselineEntry, Command
 
 REMEMBERED = 10_000
 """Command ids kept, so that a repeat does nothing."""
@@ -20,8 +19,8 @@ class Commands:
     def __init__(self, judge: Judge, incidents: Incidents, learning: Mapping[str, Learning]) -> None:
         self._judge, self._incidents, self._learning = judge, incidents, learning
         self._seen: OrderedDict[str, None] = OrderedDict()
-        self._audit: list[Audit] = []
-        self._baselines: list[BaselineRow] = []
+        self._audit: list[AuditEntry] = []
+        self._baselines: list[BaselineEntry] = []
         self._kinds: Mapping[str, Callable[[Command], str]] = {
             "incident.ack": self._acknowledge,
             "incident.close": self._close,
@@ -43,9 +42,9 @@ class Commands:
         except Refused as refused:
             outcome = f"refused: {refused}"
         shown = {key: value for key, value in command.arguments.items() if key not in ("blocks", "topics")}
-        self._audit.append(Audit(command.id, command.time, command.actor, command.kind, shown, outcome))
+        self._audit.append(AuditEntry(command.id, command.time, command.actor, command.kind, shown, outcome))
 
-    def drain(self) -> tuple[tuple[BaselineRow, ...], tuple[Audit, ...]]:
+    def drain(self) -> tuple[tuple[BaselineEntry, ...], tuple[AuditEntry, ...]]:
         """Accepted baselines and audit since the last call."""
         rows = tuple(self._baselines), tuple(self._audit)
         self._baselines, self._audit = [], []
@@ -78,7 +77,7 @@ class Commands:
             for flag, rate in learning.accepted.rates.items():
                 source = learning.accepted.source
                 figures = (float(rate.rate), float(rate.bound), float(rate.design_effect), int(rate.days), rate.stage)
-                self._baselines.append(BaselineRow(model, flag, command.time, command.actor, reason, source, *figures))
+                self._baselines.append(BaselineEntry(model, flag, command.time, command.actor, reason, source, *figures))
         return outcome
 
     def _reset(self, command: Command) -> str:

@@ -1,11 +1,11 @@
-"""What the history takes and gives. ``Verdict`` and ``Incident`` are those of :mod:`service.records`."""
+"""What the history takes and gives, beside the records of :mod:`service.records`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from detectors.sketch import Sketch
-from service.records import DeltaKey, Incident, Verdict
+from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,37 +26,8 @@ class WindowRow:
     topics: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class BaselineEntry:
-    """One flag of a baseline somebody accepted; times in seconds since the epoch."""
-
-    model_name: str
-    flag: str
-    accepted: float
-    actor: str
-    reason: str
-    source: str
-    rate: float
-    bound: float
-    design_effect: float
-    days: int
-    stage: str
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One command, who gave it, and what became of it."""
-
-    id: str
-    time: float
-    actor: str
-    kind: str
-    arguments: Mapping[str, Any]
-    outcome: str
-
-
 class Step(Protocol):
-    """One step of the decider, as far as the history keeps it. Baselines and audit are dataclasses with the fields of the entries above."""
+    """One step of the decider, as far as the history keeps it."""
 
     @property
     def sketches(self) -> Mapping[DeltaKey, Sketch]:
@@ -74,11 +45,11 @@ class Step(Protocol):
         ...
 
     @property
-    def baselines(self) -> Sequence[Any]:
+    def baselines(self) -> Sequence[BaselineEntry]:
         """Accepted in this step."""
         ...
 
     @property
-    def audit(self) -> Sequence[Any]:
+    def audit(self) -> Sequence[AuditEntry]:
         """Commands of this step."""
         ...

@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from detectors.sketch import Sketch
 from service.errors import ConfigError
-from service.records import DeltaKey, Incident, Verdict
-from service.store.rows import AuditEntry, BaselineEntry, Step, WindowRow
+from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdict
+from service.store.rows import Step, WindowRow
 from service.store.tables import AUDIT, BASELINES, INCIDENTS, METADATA, VERDICTS, WINDOWS
 
 _ROWS = 500

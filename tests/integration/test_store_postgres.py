@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from detectors.sketch import BINS, Sketch
-from service.decider.closed import Audit, BaselineRow, Closed
-from service.records import DeltaKey, Incident, Verdict
+from service.decider.closed import Closed
+from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdict
 from service.store import Store
 
 
@@ -28,8 +28,8 @@ def steps() -> list[Closed]:
         made.append(Closed(60 * i, sketches, verdicts))
     opened = Incident("id", "bot", "ood_share", "page", "critical", "team", 600.0, "words", 0.1, 0.03, 6.0, 5.4, 540.0, 480.0, 600.0)
     closed = replace(opened, closed=900.0, closed_by="recovery", severity="none", verdict="recovered", crossings=3)
-    baseline = BaselineRow("bot", "strange", 5.0, "ada", "fine", "live", 0.03, 0.035, 2.0, 28, "full")
-    audit = Audit("c1", 5.0, "ada", "baseline.accept", {"model": "bot", "reason": "fine"}, "accepted live")
+    baseline = BaselineEntry("bot", "strange", 5.0, "ada", "fine", "live", 0.03, 0.035, 2.0, 28, "full")
+    audit = AuditEntry("c1", 5.0, "ada", "baseline.accept", {"model": "bot", "reason": "fine"}, "accepted live")
     return [*made, Closed(None, {}, (), (opened,), (baseline,), (audit,)), Closed(None, {}, (), (closed,))]
 
 

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from web import AUTH, NOW, TOKEN, Stage, connected, incident, make, status
 
 from service.errors import TiltmeterError
-from service.records import Verdict
-from service.store import AuditEntry, WindowRow
+from service.records import AuditEntry, Verdict
+from service.store import WindowRow
 
 pytestmark = pytest.mark.asyncio
 

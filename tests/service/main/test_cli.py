@@ -16,8 +16,7 @@ from typer.testing import CliRunner, Result
 from web import NOW, TOKEN, Stage, incident, make, status
 
 from service.main import app
-from service.records import Command
-from service.store import AuditEntry
+from service.records import AuditEntry, Command
 
 ROOT = Path(__file__).parents[3]
 

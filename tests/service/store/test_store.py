@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from detectors.sketch import BINS, Sketch
-from service.decider.closed import Audit, BaselineRow, Closed
+from service.decider.closed import Closed
 from service.errors import ConfigError
-from service.records import DeltaKey, Incident, Verdict
-from service.store import AuditEntry, BaselineEntry, Store, WindowRow
+from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdict
+from service.store import Store, WindowRow
 
 
 def sketch(n: int) -> Sketch:
@@ -100,8 +100,8 @@ def test_open_incidents_and_those_of_one_model(store: Store) -> None:
 
 
 def test_baselines_and_audit(store: Store) -> None:
-    row = BaselineRow("bot", "strange", 5.0, "ada", "looks right", "live", 0.03, 0.035, 2.0, 28, "full")
-    audit = Audit("c1", 5.0, "ada", "baseline.accept", {"model": "bot"}, "accepted live")
+    row = BaselineEntry("bot", "strange", 5.0, "ada", "looks right", "live", 0.03, 0.035, 2.0, 28, "full")
+    audit = AuditEntry("c1", 5.0, "ada", "baseline.accept", {"model": "bot"}, "accepted live")
     store.upsert([Closed(None, {}, (), (), (row,), (audit,))] * 2)
     assert store.baselines("bot") == [BaselineEntry("bot", "strange", 5.0, "ada", "looks right", "live", 0.03, 0.035, 2.0, 28, "full")]
     assert store.audit() == [AuditEntry("c1", 5.0, "ada", "baseline.accept", {"model": "bot"}, "accepted live")]
