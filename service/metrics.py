@@ -143,16 +143,18 @@ class ModelReading:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerReading:
-    """What the pipeline has done since it started. Times in seconds since the epoch; None where unknown or never.
+class WorkerCounts:
+    """What the pipeline has done since the process started. Times in seconds since the epoch; None for never.
 
     Attributes:
-        prompts, tokens, truncated: by model name.
-        rejected: by reason.
-        stages: timings by stage.
-        lag: records behind the end of the input.
-        replaced_times, lost_records, lost_dead_letters: of the source, None where it has no such thing.
-        source_time: event time of the slowest partition read here.
+        prompts, tokens, truncated: by model name, counted once the ledger holds them.
+        rejected: records that could not be decoded, by reason.
+        stages: timings of poll, score, sketch and flush, one per batch or flush and never per prompt.
+        repeats: parts left out because their key was already counted.
+        rewinds: times unflushed work was dropped.
+        pending: prompts sketched and not yet flushed.
+        source_up: whether the last poll succeeded.
+        last_flush: wall clock of the last flush that the ledger accepted.
     """
 
     prompts: Mapping[str, int] = field(default_factory=dict)
@@ -163,14 +165,26 @@ class WorkerReading:
     repeats: int = 0
     rewinds: int = 0
     pending: int = 0
+    source_up: bool = True
+    last_flush: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReading(WorkerCounts):
+    """What a worker exports: the counts of its pipeline, and what its source knows. None where unknown.
+
+    Attributes:
+        queued: prompts taken in over HTTP and not yet polled; lag: records behind the end of the input.
+        replaced_times, lost_records, lost_dead_letters: of the source, None where it has no such thing.
+        source_time: event time of the slowest partition read here.
+    """
+
     queued: int | None = None
     lag: int | None = None
     replaced_times: int | None = None
     lost_records: int | None = None
     lost_dead_letters: int | None = None
     source_time: float | None = None
-    source_up: bool = True
-    last_flush: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

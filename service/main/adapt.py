@@ -3,13 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from service.api.view import Baseline, History, ModelCard, Monitor, Status, StreamCard
 from service.config import Config
 from service.decider.learning import STREAMS
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
-from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerReading
+from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerCounts, WorkerReading
 from service.pipeline.snapshot import PipelineSnapshot
 
 
@@ -87,10 +87,13 @@ def reading(process: Process, decider: DeciderSnapshot | None, worker: PipelineS
 
 
 def _worker(process: Process, snapshot: PipelineSnapshot) -> WorkerReading:
-    counted = snapshot.reading(process.queued, process.lag)
-    return replace(
-        counted,
-        rejected=dict(Counter(counted.rejected) + Counter(process.refused)),
+    counts = {each.name: getattr(snapshot, each.name) for each in fields(WorkerCounts)}
+    counts["rejected"] = dict(Counter(snapshot.rejected) + Counter(process.refused))
+    return WorkerReading(
+        **counts,
+        queued=process.queued,
+        lag=process.lag,
+        source_time=snapshot.source_time,
         replaced_times=process.replaced_times,
         lost_records=process.lost_records,
         lost_dead_letters=process.lost_dead_letters,
