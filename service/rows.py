@@ -24,6 +24,9 @@ _PARQUET_ROWS = 1024
 _ABSENT = object()
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_ZSTD_SKIPPED = b"\x2a\x4d\x18"
+"""After a first byte 0x50 to 0x5f: a frame to be skipped, with which files of pzstd begin."""
+_PACKED = {".gz": "gzip", ".zst": "zstd"}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _KINDS = "expected .jsonl, .csv or .parquet, the first two also with .gz or .zst"
 
@@ -163,7 +166,7 @@ def _lookup(fields: Any, pointer: str) -> Any:
 
 def _kind(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in (".gz", ".zst"):
+    if suffixes and suffixes[-1] in _PACKED:
         suffixes.pop()
     kind = {".jsonl": ".jsonl", ".ndjson": ".jsonl", ".csv": ".csv", ".parquet": ".parquet"}.get(suffixes[-1] if suffixes else "")
     if kind is None:
@@ -183,7 +186,7 @@ def _raw_lines(name: str, raw: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     magic = buffered.peek(4)[:4] if isinstance(buffered, io.BufferedReader) else b""
     number = 0
     try:
-        stream = _decompressed(buffered, magic)
+        stream = _decompressed(name, buffered, magic)
         while line := stream.readline(LINE_LIMIT + 1):
             number += 1
             if len(line) > LINE_LIMIT:
@@ -199,15 +202,26 @@ def _raw_lines(name: str, raw: IO[bytes]) -> Iterator[tuple[int, bytes]]:
         raise DataError(f"{name}: broken zstd data after line {number} ({error})") from None
 
 
-def _decompressed(raw: Any, magic: bytes) -> Any:
-    if magic.startswith(_GZIP):
+def _decompressed(name: str, raw: Any, magic: bytes) -> Any:
+    """A stream of what is inside. The first bytes tell how it is packed, and the name must not say otherwise."""
+    packing = _packing(magic)
+    named = _PACKED.get(Path(name).suffix.lower(), packing)
+    if packing != named:
+        raise DataError(f"{name}: holds no {named} data, although its name says so; expected a {named} file, or a name without the suffix")
+    if packing == "gzip":
         return gzip.open(raw)
-    if magic == _ZSTD:
+    if packing == "zstd":
         import zstandard
 
         reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
         return io.BufferedReader(reader, 1 << 16)
     return raw
+
+
+def _packing(magic: bytes) -> str:
+    if magic.startswith(_GZIP):
+        return "gzip"
+    return "zstd" if magic == _ZSTD or (magic[1:] == _ZSTD_SKIPPED and magic[0] >> 4 == 5) else ""
 
 
 def _decoded(name: str, number: int, line: bytes) -> str:

@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from service.errors import DataError
-from service.rows import find, find_text, has, place_rows, read_rows
+from service.rows import find, find_text, has, place_rows, raw_rows, read_rows
 
 ROWS = [{"text": "one", "n": 1}, {"text": "zwölf 🙂", "n": None}]
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
@@ -31,7 +31,8 @@ def test_blank_lines_and_byte_order_mark_are_passed_over(tmp_path: Path) -> None
 def test_several_gzip_and_zstd_frames_are_read_to_the_end(tmp_path: Path) -> None:
     first, second = LINES.splitlines(keepends=True)
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(first) + gzip.compress(second))
-    (tmp_path / "a.jsonl.zst").write_bytes(zstandard.compress(first) + zstandard.compress(second))
+    skipped = b"\x50\x2a\x4d\x18\x04\x00\x00\x00four"  # how pzstd begins
+    (tmp_path / "a.jsonl.zst").write_bytes(skipped + zstandard.compress(first) + zstandard.compress(second))
     assert list(read_rows(tmp_path / "a.jsonl.gz")) == ROWS
     assert list(read_rows(tmp_path / "a.jsonl.zst")) == ROWS
 
@@ -86,6 +87,10 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.jsonl.gz", gzip.compress(LINES)[:-9], r"a\.jsonl\.gz: broken gzip data after line \d"),
         ("a.jsonl.gz", b"\x1f\x8bgarbage-garbage", r"a\.jsonl\.gz: broken gzip data after line 0"),
         ("a.jsonl.zst", zstandard.compress(LINES)[:4] + b"garbage", r"a\.jsonl\.zst: broken zstd data after line 0"),
+        ("a.jsonl.gz", LINES, r"a\.jsonl\.gz: holds no gzip data, although its name says so; expected a gzip file, or a name without"),
+        ("a.csv.GZ", zstandard.compress(LINES), r"a\.csv\.GZ: holds no gzip data"),
+        ("a.jsonl.zst", LINES, r"a\.jsonl\.zst: holds no zstd data, although its name says so; expected a zstd file"),
+        ("a.jsonl.gz", b"", r"a\.jsonl\.gz: holds no gzip data"),
         ("a.csv", b"", r"a\.csv: empty; expected a header line"),
         ("a.csv", b"text,label\na,b\nc\n", r"a\.csv:3: 1 columns; the header has 2"),
         ("a.csv", b'text\n"open\n', r"a\.csv:2: broken CSV"),
@@ -97,6 +102,12 @@ def test_what_cannot_be_read_is_named_with_its_line(tmp_path: Path, name: str, c
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
         list(read_rows(tmp_path / name))
+
+
+def test_a_recording_that_is_not_packed_as_it_is_named_is_no_stream_of_bad_records(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.zst").write_bytes(LINES)
+    with pytest.raises(DataError, match=r"a\.jsonl\.zst: holds no zstd data"):
+        list(raw_rows(tmp_path / "a.jsonl.zst"))
 
 
 def test_missing_file_and_directory(tmp_path: Path) -> None:
