@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uvicorn
 
-from service.config import Config, FileSource, load
+from service.config import Config, FileSource, HttpSource, bearer_token, load
 from service.decider.decider import Watched
 from service.errors import ConfigError
 from service.logging import Form, fields, setup
@@ -33,7 +33,10 @@ def serve(path: Path, role: Role, log: Form = "auto", level: str = "INFO") -> in
     """Load, start, serve until a signal or a failure; the exit status. Raises ConfigError for what can be known before."""
     setup(log, level)
     config = load(path)
-    return run(build(config, role), config)
+    service = build(config, role)
+    if isinstance(config.source, HttpSource) and role != "decider" and bearer_token(config.http) is None:
+        _log.warning("no token is set, so every post is refused", extra=fields(needs="http.token_file or TILTMETER_TOKEN"))
+    return run(service, config)
 
 
 def build(

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
+
+from service.ledger import wire
 
 TOKEN = "only-for-this-test"
 CANARY = "xylophone-canary-7719"
@@ -199,6 +202,22 @@ def test_a_thread_that_fails_ends_the_process_and_says_why_once(start: Start, co
     assert len({e["thread"] for e in said}) == len(said)
 
 
+def test_a_record_of_a_newer_tiltmeter_ends_the_process_and_is_named_once(start: Start, config: Path, tmp_path: Path) -> None:
+    service = start(config, TILTMETER_INSTANCE="one").ready()
+    assert service.end() == 0
+    with sqlite3.connect(tmp_path / "ledger.db") as ledger:
+        ledger.execute(
+            "INSERT INTO tiltmeter_log (seq, body, created) SELECT 1000000, ?, max(created) FROM tiltmeter_log",
+            (wire.pack([b'{"kind": "report", "v": 9}']),),
+        )
+    again = start(config, TILTMETER_INSTANCE="one")
+    assert again.process.wait(60) == 1
+    [said] = [e for e in again.events() if e["level"] == "critical"]
+    assert (said["event"], said["thread"]) == ("thread ended, so the process ends", "decider")
+    assert "UnknownVersion: record of kind 'report', version 9" in said["error"]
+    assert "upgrade the decider" in said["error"]
+
+
 def test_a_taken_port_is_a_mistake_of_the_configuration(start: Start, config: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -206,6 +225,16 @@ def test_a_taken_port_is_a_mistake_of_the_configuration(start: Start, config: Pa
         service = start(config, TILTMETER_HTTP__PORT=str(taken.getsockname()[1]))
         assert service.process.wait(60) == 2
     assert "cannot listen on 127.0.0.1" in service.log
+
+
+def test_without_a_token_it_says_that_nobody_may_post(start: Start, config: Path) -> None:
+    service = start(config, TILTMETER_TOKEN="").ready()
+    assert service.post(prompts(1)).status_code == 403
+    assert service.end() == 0
+    warned = [e for e in service.events() if e["level"] == "warning"]
+    assert [(e["event"], e["needs"]) for e in warned] == [
+        ("no token is set, so every post is refused", "http.token_file or TILTMETER_TOKEN")
+    ]
 
 
 def test_a_gpu_that_is_asked_for_and_absent_is_refused(start: Start, config: Path) -> None:
