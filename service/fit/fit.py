@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +34,12 @@ from service.bundle import (
 from service.bundle.bundle import save_calibration, save_manifest, save_topics
 from service.config import Compute
 from service.encoder import Encoded, Encoder, ScorerGraph, VectorPart
-from service.errors import ConfigError, DataError
+from service.errors import DataError
 from service.fit.collect import NONE, FieldNames, Rows, collect
 from service.fit.duplicates import clusters
 from service.fit.encoder_files import write_encoder
 from service.fit.head import FOLDS, Topics, fit_head, fit_topics
+from service.fit.output import check_out, publish, staging_beside
 from service.fit.progress import Advance, Progress, Silent
 from service.fit.report import write_report
 from service.fit.scorer_graph import write_scorer
@@ -100,12 +100,13 @@ def fit(
     reference_max: int = 100_000,
     compute: Compute | None = None,
     progress: Progress | None = None,
+    overwrite: bool = False,
 ) -> Bundle:
     """Fit a bundle on a fine-tuning set and write it to ``out``; the same input, seed and machine give the same bytes.
 
     Args:
         files: JSONL, CSV or Parquet files; ``-`` is standard input.
-        out: directory to make; an older bundle there is replaced, anything else refused.
+        out: directory to make, absent or empty.
         encoder: hub id or local directory of a sentence-transformers model.
         text: JSON pointer or column of the prompt; None means text, prompt, or the last user turn of messages.
         label: field with class labels; None trains the head on topics.
@@ -115,22 +116,23 @@ def fit(
         reference_max: most reference rows kept.
         compute: device and threads.
         progress: told about each stage.
+        overwrite: replace an older bundle in ``out``; anything else there is refused all the same.
 
     Raises:
         DataError: fewer than 200 rows, a broken file, a field that is not there; names file and line.
         ConfigError: encoder, device or output directory cannot be used.
     """
     out = Path(out)
-    _check_out(out)
+    check_out(out, overwrite)
     compute, progress = compute or Compute(), progress or Silent()
     names = FieldNames(text, label, group)
     data = _read(files, calibration, names, seed, reference_max, progress)
-    staging = _staging(out)
+    staging = staging_beside(out)
     try:
         manifest = _write(data, names, encoder, seed, reference_max, compute, progress, staging)
         for warning in manifest.warnings:
             _log.warning("%s", warning)
-        _publish(staging, out)
+        publish(staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Bundle.load(out)
@@ -271,30 +273,3 @@ def _manifest(
         warnings=warnings_for(counts, settings, nulls, truncated, divided.loosened, np.unique(divided.label[divided.label != NONE]).size),
         files=files,
     )
-
-
-def _check_out(out: Path) -> None:
-    if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out}: exists and is not a bundle; expected a new directory or an older bundle to replace")
-
-
-def _staging(out: Path) -> Path:
-    """A new directory beside ``out``, on the same file system."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written ({error.strerror})") from None
-    staging.chmod(0o755)
-    return staging
-
-
-def _publish(staging: Path, out: Path) -> None:
-    """Put the finished bundle in its place; what was there goes only then."""
-    if out.exists():
-        old = staging.with_name(staging.name + "-old")
-        out.rename(old)
-        staging.rename(out)
-        shutil.rmtree(old)
-    else:
-        staging.rename(out)

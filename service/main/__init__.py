@@ -102,7 +102,7 @@ def tiltmeter(
 @app.command()
 def fit(
     files: Files,
-    out: Annotated[Path, typer.Option(help="Directory to write the bundle to.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Directory to write the bundle to: new or empty.", show_default=False)],
     encoder: Annotated[
         str, typer.Option(help="Sentence encoder: a hub id or a sentence-transformers directory.")
     ] = "sentence-transformers/all-MiniLM-L6-v2",
@@ -113,6 +113,7 @@ def fit(
         list[Path] | None, typer.Option(help="Rows kept for calibration instead of a fifth of FILES. Repeatable.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split and the topics.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older bundle in the directory.")] = False,
 ) -> None:
     """Learn a fine-tuning set: write the bundle that `run` and `replay` compare production with.
 
@@ -128,7 +129,7 @@ def fit(
     """
     from service.main.fit_command import fit_bundle
 
-    fit_bundle(files, out, encoder, text, label, group, calibration or [], seed)
+    fit_bundle(files, out, encoder, text, label, group, calibration or [], seed, overwrite)
 
 
 @app.command()
@@ -203,7 +204,7 @@ def run(
 def check_config(
     file: Annotated[Path, typer.Argument(help="Configuration file.", show_default=False)],
     connect: Annotated[
-        bool, typer.Option("--connect", help="Also try the broker, the databases and the rights that this mode needs.")
+        bool, typer.Option("--connect", help="Also try the device, the broker, the databases and the rights that this mode needs.")
     ] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the configuration in force, defaults and environment included.")] = False,
 ) -> None:

@@ -1,5 +1,6 @@
 """``tiltmeter check-config``: what would happen, before it does."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +10,7 @@ from service.config import Config, bearer_token, effective, load
 from service.decider.learning import STREAMS
 from service.errors import TiltmeterError
 from service.main.connect import ledger, store
-from service.main.models import Models
+from service.main.models import Graphs, Models
 from service.main.remote import console as terminal
 
 OK, BAD = "[green]ok[/green]", "[red]no[/red]"
@@ -31,7 +32,7 @@ def check(path: Path, connect: bool, show: bool) -> bool:
     console.print(_budgets(config))
     for line in _remarks(config):
         console.print(f"[yellow]note[/yellow]  {line}")
-    return _connect(config, console) if connect else True
+    return _connect(config, models, console) if connect else True
 
 
 def _budgets(config: Config) -> Table:
@@ -71,18 +72,23 @@ def _remarks(config: Config) -> list[str]:
     return remarks
 
 
-def _connect(config: Config, console: Console) -> bool:
+def _connect(config: Config, models: Models, console: Console) -> bool:
     """Try everything a running service would need; every finding is printed."""
     fine = True
-    for name, answers in (("ledger", _ledger_answers), ("history", _history_answers)):
+    parts: dict[str, Callable[[], str]] = {
+        "device": lambda: f"every graph opens on {Graphs(models, config.compute).device}",
+        "ledger": lambda: _ledger_answers(config),
+        "history": lambda: _history_answers(config),
+    }
+    for name, answers in parts.items():
         try:
-            answers(config)
+            answer = answers()
         except TiltmeterError as error:
             fine = False
             console.print(f"{BAD}  {name}: ", end="")
             console.print(str(error), markup=False)
         else:
-            console.print(f"{OK}  {name} answers")
+            console.print(f"{OK}  {answer}")
     from service.source.access import connect
 
     for finding in connect(config):
@@ -92,12 +98,14 @@ def _connect(config: Config, console: Console) -> bool:
     return fine
 
 
-def _ledger_answers(config: Config) -> None:
+def _ledger_answers(config: Config) -> str:
     """A Kafka ledger is tried with its rights, below."""
     opened = ledger(config, "check-config")
     opened.positions()
     opened.close()
+    return "ledger answers"
 
 
-def _history_answers(config: Config) -> None:
+def _history_answers(config: Config) -> str:
     store(config).close()
+    return "history answers"

@@ -17,11 +17,21 @@ def fit_bundle(
     group: str | None,
     calibration: Sequence[Path],
     seed: int,
+    overwrite: bool,
 ) -> None:
     """Fit, and say what came out and what to do with it."""
     with terminal_progress() as progress:
         bundle = fit(
-            files, out, encoder=encoder, text=text, label=label, group=group, calibration=calibration, seed=seed, progress=progress
+            files,
+            out,
+            encoder=encoder,
+            text=text,
+            label=label,
+            group=group,
+            calibration=calibration,
+            seed=seed,
+            progress=progress,
+            overwrite=overwrite,
         )
     typer.echo(bundle.describe())
     typer.echo()

@@ -219,18 +219,27 @@ def test_a_failed_fit_leaves_the_old_bundle(fitted: Bundle, model: str, tmp_path
     path = write(tmp_path / "set.jsonl", prompts(300))
     first = fit([path], tmp_path / "bundle", encoder=model, compute=CPU)
     with pytest.raises(ConfigError, match="no such directory"):
-        fit([path], tmp_path / "bundle", encoder=str(tmp_path / "no" / "such" / "encoder"), compute=CPU)
+        fit([path], tmp_path / "bundle", encoder=str(tmp_path / "no" / "such" / "encoder"), compute=CPU, overwrite=True)
     assert Bundle.load(tmp_path / "bundle").digest == first.digest
-    second = fit([path], tmp_path / "bundle", encoder=model, seed=3, compute=CPU)
+    second = fit([path], tmp_path / "bundle", encoder=model, seed=3, compute=CPU, overwrite=True)
     assert Bundle.load(tmp_path / "bundle").digest == second.digest != first.digest
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bundle", "set.jsonl"]
+
+
+def test_a_bundle_is_replaced_only_when_that_is_said(fitted: Bundle, model: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"bundle: holds a bundle; expected a new or empty directory, or --overwrite to replace the bundle"
+    ):
+        fit([fitted.path / "never-read.jsonl"], fitted.path, encoder=model, compute=CPU)
 
 
 def test_other_peoples_files_are_not_overwritten(model: str, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="home: exists and is not a bundle"):
-        fit([write(tmp_path / "set.jsonl", prompts(300))], tmp_path / "home", encoder=model, compute=CPU)
+    (tmp_path / "file").write_text("mine")
+    for place in ("home", "file"):
+        with pytest.raises(ConfigError, match=f"{place}: exists and is not a bundle; expected a new or empty directory"):
+            fit([write(tmp_path / "set.jsonl", prompts(300))], tmp_path / place, encoder=model, compute=CPU, overwrite=True)
 
 
 def test_report_is_one_page_without_outside_parts(fitted: Bundle) -> None:

@@ -30,7 +30,7 @@ def example_bundle() -> tuple[Bundle, bool]:
     with TemporaryDirectory(prefix="tiltmeter-demo-") as folder, terminal_progress() as progress:
         rows = Path(folder) / "finetune.jsonl"
         write_finetune(rows)
-        return fit([rows], place, label="/intent", group="/conversation", progress=progress), True
+        return fit([rows], place, label="/intent", group="/conversation", progress=progress, overwrite=True), True
 
 
 def _digest() -> str:
