@@ -78,6 +78,11 @@ DEFINITIONS: tuple[Definition, ...] = (
         "tiltmeter_late_prompts_total", "counter", "Prompts that came after their window had closed and were left out.", ("model_name",)
     ),
     Definition("tiltmeter_refused_prompts_total", "counter", "Prompts stamped impossibly far ahead, left out.", ("model_name",)),
+    Definition(
+        "tiltmeter_dropped_repeats_total",
+        "counter",
+        "Posts that the decider left out because their idempotency key was already counted (Kafka ledger).",
+    ),
     Definition("tiltmeter_closed_windows_total", "counter", "Windows closed since the decider's state began, with at least one prompt."),
     Definition("tiltmeter_lost_partitions_total", "counter", "Partitions that left the watermark because their worker fell silent."),
     Definition(
@@ -222,6 +227,7 @@ class DeciderReading:
     lost_partitions: int = 0
     late: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
+    repeats: int = 0
     unknown_bundle: int = 0
     last_verdict: Mapping[str, float] = field(default_factory=dict)
     streams: Sequence[StreamReading] = ()
@@ -359,6 +365,7 @@ def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[S
         "tiltmeter_last_verdict_timestamp_seconds": [((model,), time) for model, time in decider.last_verdict.items()],
         "tiltmeter_late_prompts_total": _per_model(models, decider.late),
         "tiltmeter_refused_prompts_total": _per_model(models, decider.refused),
+        "tiltmeter_dropped_repeats_total": _single(decider.repeats),
         "tiltmeter_closed_windows_total": _single(decider.closed_windows),
         "tiltmeter_lost_partitions_total": _single(decider.lost_partitions),
         "tiltmeter_unknown_bundle_prompts_total": _single(decider.unknown_bundle),

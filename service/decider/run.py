@@ -14,7 +14,7 @@ from service.decider.windows import LEASE
 from service.errors import Fenced
 from service.logging import fields
 from service.metrics import Timing
-from service.records import Checkpoint, Entry
+from service.records import AuditEntry, Checkpoint, Entry
 
 _log = logging.getLogger(__name__)
 
@@ -70,9 +70,9 @@ class Store(Protocol):
 class DeciderLoop:
     """One decider over one journal.
 
-    ``retry`` names the exceptions that mean "the ledger or the database is away for now". They, and a checkpoint of a version that this
+    ``retry`` names the exceptions that mean "the ledger or the database does not answer". They, and a checkpoint of a version that this
     program does not read, are logged once, shown as ``blind``, and tried again with growing pauses up to 15 s. Anything else ends
-    :meth:`run`, and with it the process.
+    :meth:`run`, and with it the process: also a record of the log in a version that this program does not read.
     """
 
     def __init__(
@@ -173,6 +173,8 @@ class DeciderLoop:
         self._pending.extend(self._decider.close_due(self._clock() if silent else None))
         if self._pending:
             self._closing = self._closing.add(time.perf_counter() - began)
+        for entry in (entry for step in self._pending for entry in step.audit):
+            _log_command(entry)
 
     def _checkpoint_due(self) -> None:
         since = time.monotonic() - self._checkpointed
@@ -230,3 +232,10 @@ class DeciderLoop:
                 self._checkpoint()
         except self._lost as error:
             _log.warning("no last checkpoint, the next decider repeats the newest steps", extra=fields(reason=str(error)))
+
+
+def _log_command(entry: AuditEntry) -> None:
+    """Who asked for what, of which model or incident, why, and what became of it."""
+    asked = {name: entry.arguments[name] for name in ("model", "incident", "verdict", "reason", "source") if entry.arguments.get(name)}
+    level = logging.WARNING if entry.outcome.startswith("refused") else logging.INFO
+    _log.log(level, "command applied", extra=fields(command=entry.kind, actor=entry.actor, **asked, outcome=entry.outcome))

@@ -87,7 +87,7 @@ class DeciderSnapshot:
         blind: why we cannot see; empty when we can.
         late, refused: model -> prompts that came after their window had closed; that lay impossibly far ahead.
         unknown_bundle: bundle digest -> prompts in closed windows of a bundle not loaded here: stored, not judged.
-        repeats: sketches left out because their idempotency key was already counted.
+        repeats: posts left out because their idempotency key was already counted.
         lost_partitions: partitions that left the watermark because their worker fell silent or nobody names them any more.
         opened: (model, stream, level) -> incidents opened since the state began.
         closed_windows: windows closed since the state began, with at least one prompt.

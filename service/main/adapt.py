@@ -112,6 +112,7 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
         closed_windows=snapshot.closed_windows,
         late=snapshot.late,
         refused=snapshot.refused,
+        repeats=snapshot.repeats,
         unknown_bundle=sum(snapshot.unknown_bundle.values()),
         lost_partitions=snapshot.lost_partitions,
         last_verdict={model.model_name: model.last_verdict for model in snapshot.models if model.last_verdict is not None},

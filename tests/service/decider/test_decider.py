@@ -379,7 +379,7 @@ def test_a_key_seen_before_is_left_out(decider: Decider, log: Log) -> None:
     log.delta(START, key="a").delta(START, slice="x", key="a").report(START).delta(START, key="a").delta(START, slice="x", key="a")
     steps = play(decider, log.report(START + 90))
     assert sorted(s.n for s in steps[0].sketches.values()) == [100, 100]
-    assert decider.picture(active=True, now=0).repeats == 2
+    assert decider.picture(active=True, now=0).repeats == 1
 
 
 def test_a_new_bundle_begins_anew_and_ends_the_old_incidents(paging: Decider, log: Log) -> None:

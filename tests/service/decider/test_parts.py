@@ -26,6 +26,19 @@ def test_a_key_counts_within_its_append_and_never_again() -> None:
     assert keys.repeats == 3
 
 
+def test_a_post_that_comes_back_with_several_sketches_is_one_repeat() -> None:
+    keys, again = Keys(), Keys()
+    assert keys.accepts("a")
+    for clock in (1.0, 2.0):
+        keys.end_append(clock)
+        assert not keys.accepts("a")
+        again.load(json.loads(json.dumps(keys.to_json())))
+        for each in (keys, again):
+            assert not each.accepts("a")
+            assert each.accepts(f"b{clock}")
+    assert (keys.repeats, again.repeats) == (2, 2)
+
+
 def test_a_key_is_forgotten_after_a_day() -> None:
     keys = Keys()
     assert keys.accepts("a")

@@ -13,6 +13,7 @@ from service.decider.decider import Decider
 from service.decider.run import DeciderLoop
 from service.decider.snapshot import DeciderSnapshot
 from service.errors import Fenced
+from service.ledger.contract import Unavailable, UnknownVersion
 from service.records import Checkpoint, Entry
 
 
@@ -90,7 +91,9 @@ class Rig:
     def __init__(self, journal: FakeJournal, clock: Callable[[], float] = lambda: START + 100.0, **windows: object) -> None:
         self.session, self.store, self.published = journal.open(), FakeStore(), list[DeciderSnapshot]()
         self.decider = Decider(watched(), settings(windows={"clock": "wall", **windows}))
-        self.loop = DeciderLoop(self.session, self.decider, self.store, clock, self.published.append, retry=(Away,), checkpoint_every=0.0)
+        self.loop = DeciderLoop(
+            self.session, self.decider, self.store, clock, self.published.append, retry=(Away, Unavailable), checkpoint_every=0.0
+        )
 
 
 @pytest.fixture
@@ -130,6 +133,29 @@ def test_a_command_alone_is_checkpointed(journal: FakeJournal) -> None:
     rig.loop.step()
     assert journal.checkpoints == 1
     assert rig.store.steps[0].audit[0].kind == "baseline.learn"
+
+
+def test_every_command_leaves_one_line_with_who_what_and_why(journal: FakeJournal, caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(journal)
+    journal.entries = Log().command("baseline.learn", **history(20)).command("baseline.accept", model="bot", reason="a good month").drain()
+    with caplog.at_level("INFO", "service"):
+        rig.loop.step()
+        journal.entries += Log().command("incident.ack", id="c", incident="none").drain()
+        journal.entries[-1] = journal.entries[-1]._replace(position=2)
+        rig.store.fail = Away("disk full")
+        with pytest.raises(Away):
+            rig.loop.step()
+        rig.store.fail = None
+        rig.loop.step()
+    said = [(record.levelname, record.fields) for record in caplog.records if record.message == "command applied"]  # type: ignore[attr-defined]
+    assert [(level, line["command"], line["actor"]) for level, line in said] == [
+        ("INFO", "baseline.learn", "ada"),
+        ("INFO", "baseline.accept", "ada"),
+        ("WARNING", "incident.ack", "ada"),
+    ]
+    assert (said[1][1]["model"], said[1][1]["reason"]) == ("bot", "a good month")
+    assert said[1][1]["outcome"].startswith("accepted history: strange 3.00%")
+    assert said[2][1] == {"command": "incident.ack", "actor": "ada", "incident": "none", "outcome": "refused: no such incident is open"}
 
 
 def test_a_position_that_moved_is_checkpointed_without_a_closed_window(journal: FakeJournal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +239,19 @@ def test_an_error_that_is_no_outage_ends_the_loop(journal: FakeJournal) -> None:
     with pytest.raises(ZeroDivisionError):
         rig.loop.run()
     assert rig.session.closed
+
+
+def test_a_record_of_a_newer_version_ends_the_loop_and_is_named(journal: FakeJournal) -> None:
+    """It is neither skipped nor tried again in silence: nothing after it is decided."""
+    rig = Rig(journal)
+    journal.entries = Log().window(START).drain()
+    rig.loop.step()
+    rig.session.fail = UnknownVersion("record of kind 'delta', version 9; this build reads [1]: upgrade the decider")
+    with pytest.raises(UnknownVersion, match="version 9"):
+        rig.loop.run()
+    assert rig.session.closed
+    assert journal.saved is not None
+    assert journal.saved.position == 2
 
 
 def test_wall_time_counts_only_after_a_lease_of_silence(journal: FakeJournal, monkeypatch: pytest.MonkeyPatch) -> None:
