@@ -127,7 +127,7 @@ class Stage:
 def make(**changes: Any) -> Stage:
     models = {"support-bot": Model(bundle="bundle"), "quiet-bot": Model(bundle="bundle")}
     settings = HttpSource(max_waiting=20, max_body_bytes=4000)
-    source = Source(settings, Decoder(Fields(), models, 20.0), Windows(), instance="one", positions=dict, clock=lambda: NOW)
+    source = Source(settings, Decoder(Fields(), models, 20.0), Windows(), instance="one", ledger=None, clock=lambda: NOW)
     rows, commands = Rows(), []
     held: dict[str, Any] = {"status": status(), "alive": {"pipeline": True, "decider": True}, "ready": {"source": None, "ledger": None}}
     values: dict[str, Any] = {

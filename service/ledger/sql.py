@@ -51,6 +51,12 @@ class SqlLedger:
         with self._database.snapshot() as connection:
             return {row.partition: row.position for row in connection.execute(sa.select(POSITIONS))}
 
+    def claim(self, partition: Partition, span: Span) -> None:
+        """Move one position alone; see :class:`service.source.http.HttpSource`. Raises Rewound when it is not at ``span.start``."""
+        with self._database.transaction() as connection:
+            _serialise(connection)
+            _move(connection, partition, span)
+
     def submit(self, command: Command) -> None:
         """See the contract."""
         now = self._clock()

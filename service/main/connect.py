@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from service.config import Config, FileSource, HttpSource, KafkaSource, SqlLedger, database_url, store_url
 from service.ledger.contract import Journal, Ledger, Unavailable
@@ -11,6 +11,7 @@ from service.records import Partition
 from service.source.decode import Decoder
 
 if TYPE_CHECKING:
+    from service.ledger.sql import SqlLedger as Sql
     from service.store import Store
 
 Positions = Callable[[], Mapping[Partition, int]]
@@ -52,7 +53,8 @@ def source(config: Config, instance: str, held: Ledger) -> Source:
     if isinstance(config.source, HttpSource):
         from service.source.http import HttpSource as Http
 
-        return Http(config.source, decoder(config), config.windows, instance=instance, positions=positions)
+        sql = cast("Sql", held) if isinstance(config.ledger, SqlLedger) else None
+        return Http(config.source, decoder(config), config.windows, instance=instance, ledger=sql)
     if isinstance(config.source, KafkaSource):
         from service.source.kafka import KafkaSource as Kafka
 

@@ -7,12 +7,28 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol
 
 from service.config import HttpSource as HttpSettings
 from service.config import Windows
-from service.errors import TiltmeterError
+from service.errors import ConfigError, Rewound, TiltmeterError
 from service.records import Batch, Part, Partition, Progress, Prompt, Span
 from service.source.decode import Decoder, Rejection
+
+EPOCH_BITS = 40
+"""A post's number is ``epoch << EPOCH_BITS`` plus its place among the posts of one process: a million a second for 12 days."""
+
+
+class Ledger(Protocol):
+    """A ledger that keeps input positions."""
+
+    def positions(self) -> Mapping[Partition, int]:
+        """Committed positions. Raises Unavailable."""
+        ...
+
+    def claim(self, partition: Partition, span: Span) -> None:
+        """Move a position from the start to the stop of a span. Raises Rewound when it is not at the start, and Unavailable."""
+        ...
 
 
 class Full(TiltmeterError):
@@ -60,13 +76,17 @@ class HttpSource:
     A post waits until the ledger holds it, so an answer is a promise. Its number is its input position: after a flush whose
     outcome is unknown, :meth:`rewind` asks the ledger how far it got, answers what is counted and hands the rest over again.
 
+    The numbers of a process begin at an epoch that no other has: it claims one in the ledger when it is made, and a process of the
+    same name that is still there is fenced by that, as Kafka's transactional ids do. So a position is never taken for our own that
+    somebody else has moved.
+
     Args:
         settings: bounds.
         decoder: used by :meth:`offer` only.
         windows: for the skew of progress and for what counts as late.
         instance: name of this process; positions are kept under ``http/<instance>``.
-        positions: committed positions of the ledger; None for a ledger that keeps none (Kafka), where every post gets a key instead.
-        clock: wall clock, seconds since the epoch.
+        ledger: where positions are; None for a ledger that keeps none (Kafka), where every post gets a key instead.
+        clock: wall clock, seconds since 1970.
     """
 
     def __init__(
@@ -76,14 +96,15 @@ class HttpSource:
         windows: Windows,
         *,
         instance: str,
-        positions: Callable[[], Mapping[Partition, int]] | None,
+        ledger: Ledger | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.partition: Partition = f"http/{instance}"
+        self._instance = instance
         self._settings = settings
         self._decoder = decoder
         self._windows = windows
-        self._positions = positions
+        self._ledger = ledger
         self._clock = clock
         self._changed = threading.Condition()
         self._queue: deque[_Post] = deque()
@@ -92,7 +113,8 @@ class HttpSource:
         self._receiving: dict[int, float] = {}
         self._prompts = 0
         self._reached = float("-inf")
-        self._next = positions().get(self.partition, 0) if positions is not None else 0
+        self._next = _claim_epoch(ledger, self.partition) if ledger is not None else 0
+        self._epoch = self._next >> EPOCH_BITS
         self._over: Exception | None = None
 
     @property
@@ -147,7 +169,7 @@ class HttpSource:
             return answer
         if self._prompts + len(prompts) > self._settings.max_waiting:
             raise Full(f"{self._prompts} prompts are waiting to be counted")
-        if key is None and self._positions is None:
+        if key is None and self._ledger is None:
             key = f"post-{uuid.uuid4().hex}"
         post = _Post(prompts, key, received, self._next, [answer])
         self._next += 1
@@ -184,8 +206,16 @@ class HttpSource:
         return self._reached
 
     def rewind(self) -> None:
-        """Answer what the ledger turned out to hold; everything else that was handed over is handed over again."""
-        done = self._positions().get(self.partition, 0) if self._positions is not None else 0
+        """Answer what the ledger turned out to hold; everything else that was handed over is handed over again.
+
+        Raises ConfigError when another process of this name has taken our place: what waits can only be failed.
+        """
+        done = 0 if self._ledger is None else self._ledger.positions().get(self.partition, 0)
+        if done >> EPOCH_BITS != self._epoch:
+            raise ConfigError(
+                f"instance: another process named {self._instance} has taken over {self.partition} in this ledger, so this one ends; "
+                "give every process a name of its own"
+            )
         with self._changed:
             while self._flying and self._flying[0].number < done:
                 self._answer(self._flying.popleft(), frozenset(), float("-inf"))
@@ -224,10 +254,11 @@ class HttpSource:
         """Answer everything that waits with this error and take in nothing more. Whether it was counted is then unknown."""
         with self._changed:
             self._over = self._over or error
+            unknown = Closed("not known to be counted, the pipeline has ended: send it again with the same Idempotency-Key")
             for post in (*self._flying, *self._queue):
                 self._forget(post)
                 for answer in post.answers:
-                    answer.set_exception(Closed("the pipeline ended before this was counted"))
+                    answer.set_exception(unknown)
             self._flying.clear()
             self._queue.clear()
             self._changed.notify_all()
@@ -235,3 +266,15 @@ class HttpSource:
     def close(self) -> None:
         """Take in nothing more."""
         self.fail(Closed("shutting down"))
+
+
+def _claim_epoch(ledger: Ledger, partition: Partition) -> int:
+    """First number of an epoch that is ours alone."""
+    while True:
+        held = ledger.positions().get(partition, 0)
+        first = ((held >> EPOCH_BITS) + 1) << EPOCH_BITS
+        try:
+            ledger.claim(partition, Span(held, first))
+        except Rewound:
+            continue  # a process of our name moved it in between
+        return first

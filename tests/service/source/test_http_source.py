@@ -4,12 +4,15 @@ from pathlib import Path
 import pytest
 
 from service.config import Fields, HttpSource, Model, Windows
+from service.errors import ConfigError, Rewound
 from service.records import Span
 from service.source.decode import Decoder, Reason
-from service.source.http import BadRecord, Closed, Counted, Full, TooMany
+from service.source.http import EPOCH_BITS, BadRecord, Closed, Counted, Full, TooMany
 from service.source.http import HttpSource as Source
 
 NOW = 1_700_000_040.0
+FIRST = 1 << EPOCH_BITS
+"""Number of the first post that a ledger ever sees from a process."""
 
 
 class Clock:
@@ -27,12 +30,17 @@ class Ledger:
     def positions(self) -> dict[str, int]:
         return self.held
 
+    def claim(self, partition: str, span: Span) -> None:
+        if self.held.get(partition, 0) != span.start:
+            raise Rewound
+        self.held[partition] = span.stop
+
 
 def source(*, max_waiting: int = 10, ledger: Ledger | None = None, clock: Clock | None = None) -> Source:
     decoder = Decoder(Fields(time="time"), {"bot": Model(bundle=Path("b"))}, 20.0)
     held = ledger or Ledger()
     settings = HttpSource(max_waiting=max_waiting)
-    return Source(settings, decoder, Windows(), instance="a", positions=held.positions, clock=clock or Clock())
+    return Source(settings, decoder, Windows(), instance="a", ledger=held, clock=clock or Clock())
 
 
 def record(text: str = "hello") -> bytes:
@@ -49,7 +57,7 @@ def test_a_post_is_answered_only_when_the_ledger_holds_it() -> None:
     batch = src.poll(100, 0)
     assert [prompt.text for prompt in batch.prompts] == ["one", "two"]
     assert batch.urgent
-    assert batch.positions == {"http/a": Span(0, 1)}
+    assert batch.positions == {"http/a": Span(FIRST, FIRST + 1)}
     assert not future.done()
     src.committed(batch)
     assert answered(future) == Counted(2, 0, False)
@@ -135,25 +143,45 @@ def test_after_an_unknown_outcome_what_the_ledger_has_is_answered_and_the_rest_h
     src.poll(1, 0)
     src.poll(1, 0)
     third = src.offer([record("three")])
-    ledger.held["http/a"] = 1
+    ledger.held["http/a"] = FIRST + 1
     src.rewind()
     assert answered(first) == Counted(1)
     batch = src.poll(10, 0)
     assert [prompt.text for prompt in batch.prompts] == ["two", "three"]
-    assert batch.positions == {"http/a": Span(1, 3)}
+    assert batch.positions == {"http/a": Span(FIRST + 1, FIRST + 3)}
     src.committed(batch)
     assert answered(second) == answered(third) == Counted(1)
 
 
-def test_numbering_goes_on_where_the_ledger_stopped() -> None:
-    src = source(ledger=Ledger(a=7))
+@pytest.mark.parametrize(("stored", "first"), [(0, FIRST), (7, FIRST), (FIRST, 2 * FIRST), (5 * FIRST + 3, 6 * FIRST)])
+def test_every_process_numbers_its_posts_in_an_epoch_of_its_own(stored: int, first: int) -> None:
+    ledger = Ledger(a=stored)
+    src = source(ledger=ledger)
+    assert ledger.held == {"http/a": first}
     src.offer([record()])
-    assert src.poll(1, 0).positions == {"http/a": Span(7, 8)}
+    assert src.poll(1, 0).positions == {"http/a": Span(first, first + 1)}
+
+
+def test_a_process_of_the_same_name_takes_over_and_the_older_one_says_so() -> None:
+    ledger = Ledger()
+    older = source(ledger=ledger)
+    future = older.offer([record()])
+    older.poll(1, 0)
+    newer = source(ledger=ledger)
+    with pytest.raises(ConfigError, match=r"^instance: another process named a has taken over http/a .* a name of its own$") as caught:
+        older.rewind()
+    older.fail(caught.value)
+    with pytest.raises(Closed, match="same Idempotency-Key"):
+        answered(future)
+    newer.offer([record()])
+    newer.poll(1, 0)
+    newer.rewind()
+    assert len(newer.poll(1, 0).prompts) == 1
 
 
 def test_without_positions_every_post_has_a_key() -> None:
     decoder = Decoder(Fields(), {"bot": Model(bundle=Path("b"))}, 20.0)
-    src = Source(HttpSource(), decoder, Windows(), instance="a", positions=None, clock=Clock())
+    src = Source(HttpSource(), decoder, Windows(), instance="a", ledger=None, clock=Clock())
     src.offer([record()])
     assert src.poll(1, 0).parts[0].key is not None
 
