@@ -208,4 +208,6 @@ class Config(Settings):
     detection: Detection = Field(default_factory=Detection, description="What counts as a change.")
     http: Http = Field(default_factory=Http, description="The web server.")
     compute: Compute = Field(default_factory=Compute, description="Where the graphs run.")
-    instance: str | None = Field(None, description="Name of this process: its own, and the same after a restart. Unset: random.")
+    instance: str | None = Field(
+        None, description="Name of this process: its own, and the same after a restart. Unset: fixed for SQLite, else random."
+    )

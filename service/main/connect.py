@@ -1,10 +1,14 @@
 """Which implementation of source, ledger, journal and history a configuration asks for. Each is imported when it is asked for."""
 
+import os
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar, cast
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 from service.config import Config, FileSource, HttpSource, KafkaSource, SqlLedger, database_url, store_url
+from service.errors import ConfigError
 from service.ledger.contract import Journal, Ledger, Unavailable
 from service.pipeline.pipeline import Source
 from service.records import Partition
@@ -34,6 +38,45 @@ def ledger(config: Config, instance: str) -> Ledger:
     from service.ledger.kafka import KafkaLedger
 
     return KafkaLedger(config.ledger, instance)
+
+
+def place(config: Config) -> IO[str] | None:
+    """A worker's place where there is only one, to be kept open; None where there are many. Raises ConfigError when it is taken."""
+    if not isinstance(config.ledger, SqlLedger):
+        return None
+    from service.ledger.place import take
+
+    return take(database_url(config.ledger))
+
+
+def writable(config: Config, role: str) -> None:
+    """Raises ConfigError where a SQLite file that this role needs cannot be made or written."""
+    urls = {"ledger.url": database_url(config.ledger)} if isinstance(config.ledger, SqlLedger) else {}
+    if role != "worker":
+        urls["store"] = store_url(config)
+    for key, url in urls.items():
+        if (file := _sqlite_file(key, url)) is None:
+            continue
+        try:
+            with TemporaryFile(dir=file.parent):
+                pass
+        except OSError as error:
+            raise ConfigError(f"{key}: cannot write in the folder {file.parent}: {error.strerror}") from None
+        if file.exists() and not os.access(file, os.W_OK):
+            raise ConfigError(f"{key}: cannot write {file}")
+
+
+def _sqlite_file(key: str, url: str) -> Path | None:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError(f"{key}: not a database URL; expected sqlite:///FILE or postgresql://USER@HOST/DATABASE") from None
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return None
+    return Path(parsed.database).absolute()
 
 
 def journal(config: Config) -> Journal:

@@ -28,6 +28,9 @@ from service.source.decode import Reason
 
 _log = logging.getLogger(__name__)
 
+ALONE = "tiltmeter"
+"""Name of the only worker of a SQLite ledger, when the configuration names none."""
+
 
 def serve(path: Path, role: Role, log: Form = "auto", level: str = "INFO") -> int:
     """Load, start, serve until a signal or a failure; the exit status. Raises ConfigError for what can be known before."""
@@ -53,14 +56,17 @@ def build(
     """
     if isinstance(config.source, FileSource) and role != "all":
         raise ConfigError("source.kind: files are read by one process; use --role all")
+    connect.writable(config, role)
+    place = connect.place(config) if role != "decider" else None
     identity = adapt.Process(
         role=role,
-        instance=config.instance or f"{socket.gethostname()}-{secrets.token_hex(3)}",
+        # Whoever has the only place takes it over from whoever had it before, and with it what that one had not finished.
+        instance=config.instance or (ALONE if place else f"{socket.gethostname()}-{secrets.token_hex(3)}"),
         started=time.time(),
         reasons=[reason.value for reason in Reason],
     )
     if watched is not None:
-        return Service(config, role, identity, watched=watched, scoring=scoring, open_writes=open_writes)
+        return Service(config, role, identity, watched=watched, scoring=scoring, open_writes=open_writes, place=place)
     models = Models.load(config)
     graphs = Graphs(models, config.compute) if role != "decider" and scoring is None else None
     score = OneByOne(models, graphs, connect.decoder(config)) if graphs else None
@@ -72,6 +78,7 @@ def build(
         scoring=graphs.scoring() if graphs else scoring,
         score=score,
         open_writes=open_writes,
+        place=place,
     )
 
 

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from fastapi import FastAPI
 
@@ -52,6 +52,7 @@ class Service:
         identity: name of this process, its models and devices.
         watched: what the decider must know; scoring: what the pipeline scores with; score: one prompt for /v1/score.
         open_writes: take writes without a token (the demonstration).
+        place: closed at the end, and kept until then (:func:`service.main.connect.place`).
 
     Attributes:
         app: the web application.
@@ -70,6 +71,7 @@ class Service:
         scoring: Scoring | None,
         score: Scorer | None = None,
         open_writes: bool = False,
+        place: IO[str] | None = None,
     ) -> None:
         self.config, self.role = config, role
         self.worker: PipelineSnapshot | None = None
@@ -80,6 +82,7 @@ class Service:
         self._stops = {"pipeline": threading.Event(), "decider": threading.Event()}
         self._trouble: dict[str, str | None] = {}
         self._refused: Counter[str] = Counter()
+        self._place = place
         self._ledger: Ledger | None = None
         self._source: Source | None = None
         self._store: Store | None = None
@@ -112,6 +115,8 @@ class Service:
                 self.status = self.status or FAILED
         if self._ledger is not None:
             self._ledger.close()
+        if self._place is not None:
+            self._place.close()
 
     def snapshot(self) -> Status:
         """What the page shows now."""

@@ -148,12 +148,33 @@ def test_from_a_post_to_a_verdict_and_over_a_restart(start: Start, config: Path)
 
 
 def test_what_is_posted_right_before_the_end_is_counted(start: Start, config: Path) -> None:
-    # With a name that stays the same, windows need not wait until the earlier process is given up.
-    service = start(config, TILTMETER_INSTANCE="one").ready()
+    service = start(config).ready()
     assert service.post(prompts(5)).status_code == 200
     assert service.end() == 0
-    again = start(config, TILTMETER_INSTANCE="one").ready()
+    again = start(config).ready()
     again.wait(lambda: again.counted() == 5)
+
+
+def test_windows_do_not_wait_for_a_killed_process_whose_place_is_taken_again(start: Start, config: Path) -> None:
+    service = start(config).ready()
+    assert service.post(prompts(5)).status_code == 200
+    assert service.end(signal.SIGKILL) != 0
+    again = start(config).ready()
+    again.wait(lambda: again.counted() == 5)
+
+
+def test_a_sqlite_ledger_has_one_worker(start: Start, config: Path) -> None:
+    first = start(config).ready()
+    for arguments in ([], ["--role", "worker"]):
+        second = start(config, *arguments)
+        assert second.process.wait(60) == 2
+        [said] = second.log.splitlines()
+        assert re.search(rf"ledger.url: \S+/ledger.db is in use by process {first.process.pid} on \S+; SQLite is for one process", said)
+    assert first.post(prompts(1)).status_code == 200
+    check = [sys.executable, "-c", RUN, "check-config", str(config), "--connect"]
+    assert subprocess.run(check, cwd=Path(__file__).parents[3]).returncode == 0
+    first.end(signal.SIGKILL)
+    assert start(config).ready().post(prompts(1)).status_code == 200
 
 
 def test_a_second_decider_stands_by_and_exports_no_verdict(start: Start, config: Path) -> None:
@@ -216,6 +237,17 @@ def test_a_record_of_a_newer_tiltmeter_ends_the_process_and_is_named_once(start:
     assert (said["event"], said["thread"]) == ("thread ended, so the process ends", "decider")
     assert "UnknownVersion: record of kind 'report', version 9" in said["error"]
     assert "upgrade the decider" in said["error"]
+
+
+@pytest.mark.parametrize(("variable", "key"), [("TILTMETER_LEDGER__URL", "ledger.url"), ("TILTMETER_STORE", "store")])
+@pytest.mark.parametrize("folder", ["/proc", "/nowhere"])
+def test_a_folder_that_cannot_be_written_is_a_mistake_of_the_configuration(
+    start: Start, config: Path, variable: str, key: str, folder: str
+) -> None:
+    service = start(config, **{variable: f"sqlite:///{folder}/t.db"})
+    assert service.process.wait(60) == 2
+    [said] = service.log.splitlines()
+    assert f"{key}: cannot write in the folder {folder}: " in said
 
 
 def test_a_taken_port_is_a_mistake_of_the_configuration(start: Start, config: Path) -> None:
