@@ -46,6 +46,8 @@ CONSUMER: dict[str, Any] = {
     "isolation_level": "read_committed",
     "allow_auto_create_topics": False,
     "reconnect_backoff_max_ms": 1_000,
+    # A topic that was made a moment ago may not be known to the broker asked: nothing is assigned until it is asked again.
+    "metadata_max_age_ms": 5_000,
 }
 
 
