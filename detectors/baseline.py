@@ -22,6 +22,8 @@ UNLEARNED_EFFECT = 10.0
 PAGING_DAYS, FULL_DAYS = 14, 28
 ASSUMED_CV, ASSUMED_QUANTILE = 0.15, 3.09
 LARGEST_CV = 0.15
+LARGEST_SLACK = 0.05
+"""A bound that sampling error alone lifts further than this above the rate is of no use: a change of five points must be seen."""
 _QUANTILE = 0.999
 _MARGIN = 1.645  # standard errors added to the design effect: its upper 95% limit
 
@@ -91,13 +93,26 @@ class RateBaseline:
             raise ValueError(f"delta must lie in (0, 1), got {delta}")
         rate, effect = x / n, design_effect(blocks)
         days = len(_whole_days(blocks)[0])
-        upper = float(betaincinv(x / effect + 1, (n - x) / effect, 1 - delta)) if x < n else 1.0
-        if days < PAGING_DAYS:
-            cv, quantile = ASSUMED_CV, ASSUMED_QUANTILE
-        else:
-            cv, quantile = _day_cv(blocks), float(stdtrit(days - 1, _QUANTILE))
-        predicted = rate * (1 + quantile * cv * np.sqrt(1 + 1 / max(days, 1)))
-        return cls(rate, float(min(max(predicted, upper), 1.0)), effect, days, cv, _stage(days, cv))
+        cv = ASSUMED_CV if days < PAGING_DAYS else _day_cv(blocks)
+        bound = max(_predicted(rate, days, cv), _upper_limit(rate, n / effect, delta))
+        return cls(rate, min(bound, 1.0), effect, days, cv, _stage(days, cv))
+
+    def prompts_needed(self, delta: float) -> int:
+        """Prompts from which on sampling error at most widens the bound by :data:`LARGEST_SLACK`, or less than day-to-day variation does.
+
+        For the rate, design effect and days of this baseline; ``delta`` as in :meth:`fit`. Cost: 40 quantiles.
+        """
+        allowed = max(self.rate + LARGEST_SLACK, _predicted(self.rate, self.days, self.day_cv))
+        few, enough = 0, 1
+        while _upper_limit(self.rate, enough / self.design_effect, delta) > allowed:
+            few, enough = enough, 2 * enough
+        while enough - few > 1:
+            middle = (few + enough) // 2
+            if _upper_limit(self.rate, middle / self.design_effect, delta) > allowed:
+                few = middle
+            else:
+                enough = middle
+        return enough
 
 
 def design_effect(blocks: Blocks) -> float:
@@ -142,6 +157,17 @@ def _whole_days(blocks: Blocks) -> tuple[NDArray[np.float64], NDArray[np.float64
     many = np.bincount(index)
     whole = many >= many.max() / 2
     return np.bincount(index, weights=blocks.n[seen])[whole], np.bincount(index, weights=blocks.x[seen])[whole]
+
+
+def _predicted(rate: float, days: int, cv: float) -> float:
+    """Upper prediction limit of a day's share, from day-to-day variation alone."""
+    quantile = ASSUMED_QUANTILE if days < PAGING_DAYS else float(stdtrit(days - 1, _QUANTILE))
+    return float(rate * (1 + quantile * cv * np.sqrt(1 + 1 / max(days, 1))))
+
+
+def _upper_limit(rate: float, n: float, delta: float) -> float:
+    """Clopper-Pearson upper limit at 1 - delta of a rate seen in n independent prompts."""
+    return float(betaincinv(rate * n + 1, (1 - rate) * n, 1 - delta)) if rate < 1 else 1.0
 
 
 def _day_cv(blocks: Blocks) -> float:

@@ -48,6 +48,7 @@ class BaselineChange(Request):
     )
     model: str = Field(description="Stable name of the model.")
     reason: str | None = Field(None, max_length=1000, description="Needed for accept and reset.")
+    anyway: bool = Field(False, description="For accept: also when too little is learned. The audit, the log and the page say so.")
     blocks: dict[str, list[tuple[int, int, int]]] | None = Field(
         None, description="For learn: strange and far, rows of [day, prompts, flagged]."
     )
@@ -142,8 +143,10 @@ def change_baseline(state: State, body: BaselineChange) -> Submitted:
         }
     elif not body.reason:
         raise HTTPException(422, f"reason: needed for {body.action}")
+    elif body.anyway and body.action != "accept":
+        raise HTTPException(422, "anyway: only for accept")
     else:
-        arguments = {"model": body.model, "reason": body.reason}
+        arguments = {"model": body.model, "reason": body.reason, **({"anyway": True} if body.anyway else {})}
     return _submit(state, f"baseline.{body.action}", body.actor, arguments)
 
 

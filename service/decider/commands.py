@@ -70,7 +70,7 @@ class Commands:
     def _accept(self, command: Command) -> str:
         model, learning = _text(command, "model"), self._of(command)
         reason = str(command.arguments.get("reason", ""))
-        outcome = learning.accept(command.actor, command.time, reason)
+        outcome = learning.accept(command.actor, command.time, reason, anyway=command.arguments.get("anyway") is True)
         self._judge.end_all(model, command.actor, command.time, "monitor", "a baseline was accepted")
         self._judge.renew(model)
         if learning.accepted:

@@ -14,8 +14,9 @@ REMEMBERED = 100_000
 class Keys:
     """Decides which keyed sketches count.
 
-    All sketches of one post are consecutive entries of one append, which ends with its report; a key that comes back later is a repeat.
-    ``repeats`` counts posts, not their sketches. Keys are kept as 8-byte hashes: the chance that one of a million posts is taken for another is below 1e-7.
+    All sketches of one post are consecutive entries of one append, which ends with its report; a key that comes back later is a repeat;
+    ``repeats`` counts such posts, not their sketches. Keys are kept as 8-byte hashes: the chance that one of a million posts is taken for
+    another is below 1e-7.
     """
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from detectors.baseline import BLOCK_WINDOWS, PAGING_DAYS, UNLEARNED_EFFECT, Blocks, RateBaseline
 from detectors.sketch import Sketch
 from service.config import FirstContact
+from service.decider.acceptance import objection
 from service.decider.encoding import decode_array, decode_sketch, encode_array, encode_sketch
 
 STREAMS: Mapping[str, str] = {"ood_share": "strange", "far_share": "far"}
@@ -26,6 +27,8 @@ DAYS = 60
 
 DELTA = 0.01 / len(STREAMS)
 """Probability that a baseline's bound is too low: .01 a bundle, split over its streams."""
+
+OVERRIDE = " (--anyway accepts it all the same)"
 
 Phase = Literal["first_contact", "reference", "baseline"]
 Purpose = Literal["service", "replay", "history"]
@@ -43,7 +46,10 @@ class Null(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Rates per flag ("strange", "far") learned from ``source``; ``accepted`` and ``actor`` are set once a person said yes."""
+    """Rates per flag ("strange", "far") learned from ``source``; ``accepted`` and ``actor`` are set once a person said yes.
+
+    ``objection``: what speaks against it; one that is accepted all the same keeps it.
+    """
 
     rates: Mapping[str, RateBaseline]
     source: str
@@ -51,6 +57,7 @@ class Baseline:
     accepted: float | None = None
     actor: str | None = None
     reason: str | None = None
+    objection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,23 +188,35 @@ class Learning:
             rates = {flag: RateBaseline.fit(blocks, DELTA) for flag, blocks in given.items()}
         except ValueError as error:
             raise Refused(f"no baseline can be made of these blocks: {error}") from error
-        self.candidate = Baseline(rates, str(arguments.get("source", "history")), int(given[FLAGS[0]].n.sum()))
+        self.candidate = self._baseline(rates, str(arguments.get("source", "history")), given[FLAGS[0]].n)
         topics = arguments.get("topics")
         if topics and (self.topics is None or len(topics) == self.topics.size):
             self.topics = np.array(topics, np.int64)
-        return f"candidate from {self.candidate.source}: {_describe(rates)}"
+        against = f"; not enough to be accepted: {self.candidate.objection}" if self.candidate.objection else ""
+        return f"candidate from {self.candidate.source}: {_describe(rates)}{against}"
 
-    def accept(self, actor: str, time: float, reason: str) -> str:
-        """``baseline.accept``: put the candidate, else what was learned live, in force. Raises Refused when there is neither."""
+    def accept(self, actor: str, time: float, reason: str, *, anyway: bool = False) -> str:
+        """``baseline.accept``: put the candidate, else what was learned live, in force.
+
+        Raises Refused when there is neither, and when something speaks against it, unless ``anyway``.
+        """
         chosen = self.candidate
         if chosen is None:
             self._refit()
             if not self._rates:
                 raise Refused("nothing is learned yet: there is no baseline to accept")
-            chosen = Baseline(self._rates, "live", sum(n for n, _, _ in self._blocks.values()))
+            chosen = self._baseline(self._rates, "live", self.blocks(FLAGS[0]).n)
+        if chosen.objection and not anyway:
+            raise Refused(f"not enough is learned from {chosen.source}: {chosen.objection}{OVERRIDE}")
         self.accepted = replace(chosen, accepted=time, actor=actor, reason=reason)
         self.candidate, self.phase = None, "baseline"
-        return f"accepted {chosen.source}: {_describe(chosen.rates)}"
+        against = f" anyway, although {chosen.objection}" if chosen.objection else ""
+        return f"accepted {chosen.source}{against}: {_describe(chosen.rates)}"
+
+    def _baseline(self, rates: Mapping[str, RateBaseline], source: str, prompts: NDArray[np.int64]) -> Baseline:
+        """What is learned of blocks with these prompts (N,), and what speaks against accepting it."""
+        hours = int((prompts > 0).sum()) * 24 / self._slots
+        return Baseline(rates, source, int(prompts.sum()), objection=objection(rates, int(prompts.sum()), hours, DELTA))
 
     def payload(self, source: str) -> dict[str, Any]:
         """What was learned, as the arguments of a ``baseline.learn`` command (without ``model``)."""

@@ -164,6 +164,8 @@ def _notes(model: ModelView, config: Config, watermark: float) -> Iterator[str]:
         hours = max(watermark - baseline.since, 0.0) / 3600 if baseline.since is not None and math.isfinite(watermark) else 0.0
         spent = f"{hours:.1f} of {needed.duration / 3600:.0f} h"
         yield f"First contact, nothing pages yet: {spent} and {seen:,} of {needed.prompts:,} prompts seen"
+    if baseline.accepted is not None and baseline.accepted.objection:
+        yield f"The baseline was accepted anyway by {baseline.accepted.actor}, although {baseline.accepted.objection}"
     if baseline.candidate is not None:
         yield f"A baseline learned from {baseline.candidate.source} waits: tiltmeter baseline accept {model.model_name}"
     elif baseline.asks:
@@ -174,12 +176,14 @@ def baselines(model: ModelView, decider: DeciderSnapshot) -> Iterator[Baseline]:
     """One row of ``/v1/baseline`` for each stream of a model."""
     view = model.baseline
     candidate = view.candidate.source if view.candidate else None
+    against = view.accepted.objection if view.accepted else None
+    note = f"accepted anyway, although {against}" if against else view.asks or ""
     for stream in decider.streams:
         if stream.model_name != model.model_name:
             continue
         flag = STREAMS[stream.stream]
         rate = (view.accepted.rates if view.accepted else view.rates).get(flag)
-        row = Baseline(model.model_name, stream.stream, view.phase, stream.null, days=view.days, candidate=candidate, note=view.asks or "")
+        row = Baseline(model.model_name, stream.stream, view.phase, stream.null, days=view.days, candidate=candidate, note=note)
         if rate is not None:
             row = replace(row, rate=float(rate.rate), bound=float(rate.bound), design_effect=float(rate.design_effect), days=int(rate.days))
         if view.accepted is not None:

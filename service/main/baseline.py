@@ -68,14 +68,22 @@ def learn(
 
 
 @app.command()
-def accept(model: Model, reason: Reason, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+def accept(
+    model: Model,
+    reason: Reason,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also when too little is learned; the page will say so.")] = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
     """Accept the candidate learned from history, or else what was learned live, as normal.
+
+    It is refused when less than a day or too few prompts were learned: what is accepted as normal is never reported.
 
     Example:
 
         tiltmeter baseline accept support-bot --reason "first month looked right"
     """
-    _change("accept", model, reason, url, token_file)
+    _change("accept", model, reason, url, token_file, anyway=anyway)
 
 
 @app.command()
@@ -89,8 +97,9 @@ def reset(model: Model, reason: Reason, url: Url = DEFAULT_URL, token_file: Toke
     _change("reset", model, reason, url, token_file)
 
 
-def _change(action: str, model: str, reason: str, url: str, token_file: Path | None) -> None:
-    outcome = carry_out(url, "/v1/baseline", token_file, {"action": action, "model": model, "reason": reason})
+def _change(action: str, model: str, reason: str, url: str, token_file: Path | None, anyway: bool = False) -> None:
+    body = {"action": action, "model": model, "reason": reason, **({"anyway": True} if anyway else {})}
+    outcome = carry_out(url, "/v1/baseline", token_file, body)
     typer.echo(f"{model}: {outcome}")
 
 

@@ -13,17 +13,19 @@ from typing import IO, Any
 from rich.console import Console
 from rich.table import Table
 
+from detectors.baseline import LARGEST_CV, PAGING_DAYS
 from service.api import words
 from service.config import Config, Fields, FileSource, load
 from service.decider.closed import Closed
 from service.decider.decider import Decider
+from service.decider.learning import OVERRIDE
 from service.errors import ConfigError, DataError
 from service.main.history import learn
 from service.main.models import Graphs, Models, rows_of
 from service.main.playing import Memory, play
 from service.main.remote import console as terminal
 from service.pipeline.snapshot import PipelineSnapshot
-from service.records import Command, Incident, Prompt, Scores, Verdict
+from service.records import BaselineEntry, Command, Incident, Prompt, Scores, Verdict
 from service.source.files import DEFAULT_RATE
 
 LEVELS = ("ticket", "page")
@@ -85,6 +87,7 @@ class Story:
         self.highest: dict[tuple[str, str, str], float] = {}
         self.windows = 0
         self.refused: list[str] = []
+        self.accepted: list[BaselineEntry] = []
 
     def take(self, steps: Sequence[Closed]) -> None:
         """Everything decided since the last call."""
@@ -94,6 +97,7 @@ class Story:
                 self._verdict(verdict)
             for incident in step.incidents:
                 self._incident(incident)
+            self.accepted += step.baselines
             self.refused += [entry.outcome for entry in step.audit if entry.outcome.startswith("refused")]
 
     def _verdict(self, verdict: Verdict) -> None:
@@ -122,6 +126,15 @@ class Story:
             line = f"{words.clock(incident.closed)}  closed  {incident.model_name} {incident.stream} {incident.verdict} after {after}"
             self._console.print(line, style="green", markup=False)
 
+    def unpromised(self, model: str) -> Iterator[str]:
+        """Why streams of a model cannot page with the baselines that were accepted; nothing where they can."""
+        for entry in self.accepted:
+            if entry.model_name == model and entry.stage == "short":
+                missing = f"{entry.days} of the {PAGING_DAYS} whole days that paging needs were learned (stage short)"
+                yield f"{model} {entry.flag}: {missing}: normal up to {words.share(entry.bound)}, and this stream opens at most tickets"
+            elif entry.model_name == model and entry.stage == "unpromised":
+                yield f"{model} {entry.flag}: the days learned differ by more than {LARGEST_CV:.0%} (stage unpromised): at most tickets"
+
     @property
     def incidents(self) -> Sequence[Incident]:
         """Every incident of the replay, as it was last."""
@@ -146,6 +159,8 @@ def replay_files(options: Options) -> str | None:
         for model, what in learned.items():
             console.print(f"learned {model} from {what.prompts:,} prompts of {what.days} days", markup=False)
             _accept(Memory(decider, story.take), model, what.arguments, story)
+            for line in story.unpromised(model):
+                console.print(line, style="yellow", markup=False)
         last = play(config, scoring, decider, decided=story.take, scored=_score_lines(_opened(files, options.scores)))
     if not last.prompts:
         raise DataError(_no_prompts(options, last))
@@ -167,7 +182,8 @@ def _accept(ledger: Memory, model: str, arguments: Mapping[str, Any], story: Sto
     for kind, more in (("baseline.learn", arguments), ("baseline.accept", {"reason": "replay --learn-from"})):
         ledger.submit(Command(uuid.uuid4().hex, kind, "replay", 0.0, {"model": model, **more}))
     if story.refused:
-        raise DataError(f"--learn-from: {model}: {story.refused[-1].removeprefix('refused: ')}")
+        reason = story.refused[-1].removeprefix("refused: ").removesuffix(OVERRIDE)
+        raise DataError(f"--learn-from: {model}: {reason}. Give a longer history, or leave it out: then at most tickets are opened")
 
 
 def _opened(files: ExitStack, path: Path | None) -> IO[str] | None:

@@ -108,6 +108,26 @@ def test_a_stream_that_never_flags_gets_a_small_bound():
     assert baseline.bound == pytest.approx(1 - 0.01 ** (1 / 12_000), rel=1e-6)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.002, 0.01, 0.05, 0.2, 0.6])
+@pytest.mark.parametrize("days", [1, 13, 20])
+def test_prompts_needed_are_those_from_which_on_sampling_error_does_not_decide(rate, days):
+    """A bound of blocks with as many prompts lies at most five points, or the allowance for days, above the rate; with half as many not."""
+    learned = RateBaseline(rate, 0.0, 10.0, days, 0.15, "short")
+    needed = learned.prompts_needed(0.005)
+    quantile = 3.09 if days < 14 else t.ppf(0.999, days - 1)
+    allowed = max(rate + 0.05, rate * (1 + quantile * 0.15 * np.sqrt(1 + 1 / days)))
+
+    def upper(n):
+        return beta.ppf(0.995, rate * n / 10 + 1, (1 - rate) * n / 10)
+
+    assert upper(needed) <= allowed < upper(needed - 1)
+    assert needed < 3_000, "the 2,000 prompts of a first contact are nearly enough for any rate"
+
+
+def test_a_rate_of_everything_needs_no_prompts():
+    assert RateBaseline(1.0, 1.0, 10.0, 1, 0.15, "short").prompts_needed(0.005) == 1
+
+
 def test_unusable_blocks_are_refused():
     zero = np.zeros(3, np.int64)
     with pytest.raises(ValueError, match="hold none"):

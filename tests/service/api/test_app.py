@@ -168,6 +168,7 @@ async def test_an_unknown_incident_is_not_found(client: httpx.AsyncClient, stage
         ({"action": "accept", "model": "nope", "reason": "r"}, 404, "support-bot"),
         ({"action": "accept", "model": "support-bot"}, 422, "reason"),
         ({"action": "learn", "model": "support-bot", "blocks": {"strange": [[1, 2, 0]]}}, 422, "far"),
+        ({"action": "reset", "model": "support-bot", "reason": "r", "anyway": True}, 422, "anyway"),
         ({"action": "forget", "model": "support-bot"}, 422, "action"),
         ({"action": "reset", "model": "support-bot", "reason": "r", "resaon": "canary-text"}, 422, "resaon"),
     ],
@@ -179,6 +180,13 @@ async def test_a_wrong_baseline_change_names_the_field(
     assert answer.status_code == status_code
     assert named in answer.json()["detail"]
     assert "canary-text" not in answer.text
+
+
+@pytest.mark.parametrize("more", [{}, {"anyway": True}])
+async def test_accepting_passes_on_that_it_shall_be_anyway(client: httpx.AsyncClient, stage: Stage, more: dict[str, bool]) -> None:
+    body = {"action": "accept", "model": "support-bot", "reason": "r", **more}
+    assert (await client.post("/v1/baseline", json=body, headers=AUTH)).status_code == 202
+    assert dict(stage.commands[0].arguments) == {"model": "support-bot", "reason": "r", **more}
 
 
 async def test_learning_a_baseline_passes_the_blocks_on(client: httpx.AsyncClient, stage: Stage) -> None:

@@ -339,12 +339,50 @@ def test_accepting_changes_the_null_restarts_the_stream_and_ends_its_incidents(d
 
 def test_a_short_baseline_gives_tickets_only_and_what_was_learned_live_can_be_accepted(decider: Decider, log: Log) -> None:
     end = stretch(log, START, 100, strange=3)
-    play(decider, log.command("baseline.accept", model="bot", reason="a first look"))
+    play(decider, log.command("baseline.accept", model="bot", reason="a first look", anyway=True))
     stream = decider.picture(active=True, now=0).streams[0]
     assert stream.reference == pytest.approx(0.03)
     assert stream.thresholds["page"] is None
     stretch(log, end, 100, strange=30)
     assert {i.level for i in incidents(play(decider, log))} == {"ticket"}
+
+
+def test_a_handful_of_prompts_is_not_accepted_and_what_is_missing_is_said(decider: Decider, log: Log) -> None:
+    play(decider, log.window(START, 12, strange=1, far=0))
+    before = decider.picture(active=True, now=0).streams
+    [step] = play(decider, log.command("baseline.accept", model="bot", reason="looks right"))
+    assert step.audit[0].outcome == (
+        "refused: not enough is learned from live: 4 of 24 hours are learned; "
+        "up to 99.26% strange would count as normal (12 prompts, worth 1 independent; 2,544 more needed); "
+        "up to 98.79% far would count as normal (12 prompts, worth 1 independent; 1,021 more needed) (--anyway accepts it all the same)"
+    )
+    assert step.baselines == ()
+    after = decider.picture(active=True, now=0)
+    assert after.streams == before
+    assert after.models[0].baseline.accepted is None
+
+
+def test_anyway_accepts_it_and_audit_and_picture_say_so(decider: Decider, log: Log) -> None:
+    play(decider, log.window(START, 12, strange=1, far=0))
+    [step] = play(decider, log.command("baseline.accept", model="bot", reason="a trial", anyway=True))
+    assert step.audit[0].arguments == {"model": "bot", "reason": "a trial", "anyway": True}
+    assert step.audit[0].outcome.startswith("accepted live anyway, although 4 of 24 hours are learned; up to 99.")
+    assert len(step.baselines) == 2
+    decider.restore(decider.snapshot())
+    accepted = decider.picture(active=True, now=0).models[0].baseline.accepted
+    assert accepted is not None
+    assert "12 prompts, worth 1 independent" in str(accepted.objection)
+
+
+def test_a_day_of_enough_prompts_is_accepted_and_a_bound_that_hides_everything_is_not(decider: Decider, log: Log) -> None:
+    for hour in range(24):
+        log.window(START + 3600 * hour, 120, strange=4, far=1)
+    [*_, step] = play(decider, log.command("baseline.accept", model="bot", reason="a day"))
+    assert step.audit[0].outcome.startswith("accepted live: strange 3.33%")
+    [step] = play(decider, log.command("baseline.learn", **history(13, rate=0.8)))
+    assert "not enough to be accepted: up to 100.00% strange would count as normal: hardly any rise could be seen" in step.audit[0].outcome
+    [step] = play(decider, log.command("baseline.accept", model="bot", reason="a wild fortnight"))
+    assert step.audit[0].outcome.startswith("refused: not enough is learned from history: up to 100.00% strange")
 
 
 def test_reset_goes_back_to_first_contact(log: Log) -> None:

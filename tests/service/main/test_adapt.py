@@ -11,6 +11,14 @@ def process(role: str = "decider") -> adapt.Process:
     return adapt.Process(role, "one", 0.0, "active")
 
 
+def test_a_baseline_accepted_anyway_is_named_on_the_page_and_in_the_api() -> None:
+    decider, log = Decider(watched(), settings()), Log()
+    decider.absorb(log.window(START, 12).command("baseline.accept", model="bot", reason="a trial", anyway=True).drain())
+    shown = adapt.status(settings(), process(), decider.picture(active=True, now=START), None, START)
+    assert shown.models[0].note.startswith("The baseline was accepted anyway by ada, although 4 of 24 hours are learned; up to 9")
+    assert shown.baselines[0].note.startswith("accepted anyway, although 4 of 24 hours")
+
+
 def test_repeats_that_the_decider_leaves_out_are_exported() -> None:
     decider, log = Decider(watched(), settings()), Log()
     log.delta(START, key="post").delta(START, slice="x", key="post").report(START)

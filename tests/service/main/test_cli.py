@@ -189,6 +189,8 @@ def test_incidents_and_baselines_of_a_running_service(served: tuple[Stage, str],
     refused = tiltmeter("baseline", "accept", "support-bot", "--reason", "r", "--url", url)
     assert refused.exit_code == 1
     assert "nothing is learned yet" in refused.output
+    tiltmeter("baseline", "accept", "support-bot", "--reason", "r", "--anyway", "--url", url)
+    assert [c.arguments.get("anyway") for c in stage.commands if c.kind == "baseline.accept"] == [None, True]
 
 
 def test_a_wrong_token_is_refused_in_the_services_words(served: tuple[Stage, str], tmp_path: Path) -> None:

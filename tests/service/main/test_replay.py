@@ -91,8 +91,25 @@ def test_with_history_it_pages_and_says_when(bundle: Path, week: Path, past: Pat
     result = replay(week, "--bundle", bundle, "--time", "ts", "--learn-from", past, "--fail-on", "page")
     assert result.exit_code == 3, result.output
     assert "learned bundle from 21,600 prompts of 15 days" in result.output
+    assert "bundle strange:" not in result.output, "this stream may page: nothing to warn of"
     page = next(line for line in result.output.splitlines() if "PAGE" in line)
     assert page.startswith("Thu 1 Jan 01:0")
+
+
+def test_a_history_too_short_to_page_is_named(bundle: Path, week: Path, past: Path, tmp_path: Path) -> None:
+    lines = past.read_text().splitlines(keepends=True)
+    short, hour = tmp_path / "short.jsonl", tmp_path / "hour.jsonl"
+    short.write_text("".join(lines[-3 * 1440 :]))
+    result = replay(week, "--bundle", bundle, "--time", "ts", "--learn-from", short, "--fail-on", "page")
+    assert result.exit_code == 0, result.output
+    assert "bundle strange: 3 of the 14 whole days that paging needs were learned (stage short): normal up to " in result.output
+    assert "and this stream opens at most tickets" in result.output
+    assert "ticket  bundle ood_share" in result.output
+    hour.write_text("".join(lines[-60:]))
+    result = replay(week, "--bundle", bundle, "--time", "ts", "--learn-from", hour)
+    assert result.exit_code == 1
+    assert "--learn-from: bundle: not enough is learned from hour.jsonl: 4 of 24 hours are learned; " in result.output
+    assert "more needed). Give a longer history" in result.output
 
 
 def test_the_past_alone_pages_nobody(bundle: Path, past: Path) -> None:

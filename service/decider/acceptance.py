@@ -1,0 +1,32 @@
+"""Whether enough is learned for a baseline to be accepted: in words, with what is missing."""
+
+from collections.abc import Mapping
+
+from detectors.baseline import RateBaseline
+
+HOURS = 24.0
+"""A baseline shorter than this has not seen both the quiet and the busy hours of a day."""
+
+LARGEST_BOUND = 0.9
+"""Above this bound hardly any rise is left to be seen, whatever it was learned from."""
+
+
+def objection(rates: Mapping[str, RateBaseline], prompts: int, hours: float, delta: float) -> str | None:
+    """Why this should not be accepted; None when nothing speaks against it.
+
+    A baseline is the null from then on: what lies below its bound is never reported. So it is refused when it saw less than a day, when
+    sampling error rather than production makes its bound (:meth:`detectors.baseline.RateBaseline.prompts_needed`), and when the bound
+    leaves next to nothing to be seen.
+    """
+    reasons = [f"{hours:.0f} of {HOURS:.0f} hours are learned"] if hours < HOURS else []
+    for flag, rate in rates.items():
+        needed = rate.prompts_needed(delta)
+        normal = f"up to {rate.bound:.2%} {flag} would count as normal"
+        if prompts < needed:
+            missing = (
+                f"{prompts:,} prompts, worth {max(1, round(prompts / rate.design_effect)):,} independent; {needed - prompts:,} more needed"
+            )
+            reasons.append(f"{normal} ({missing})")
+        elif rate.bound > LARGEST_BOUND:
+            reasons.append(f"{normal}: hardly any rise could be seen")
+    return "; ".join(reasons) or None
