@@ -97,6 +97,10 @@ def _entries(pool: Pool, scores: Scores, seed: int, day: int, events: Sequence[E
         tokens=scores.tokens[text],
         characters=scores.tokens[text],
         truncated=scores.truncated[text],
+        language=np.zeros(text.size, np.int8),
+        fourier=scores.fourier[text],
+        whole=np.ones(MINUTES, bool),
+        languages=1,
         topics=topics,
     )
     midnight = int(MONDAY) + day * DAY

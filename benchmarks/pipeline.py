@@ -23,6 +23,8 @@ import numpy as np  # noqa: E402
 from kafka.consumer.fetcher import ConsumerRecord  # noqa: E402
 from kafka.structs import ConsumerGroupMetadata, MemberState, TopicPartition  # noqa: E402
 
+from detectors.features import FEATURES  # noqa: E402
+from detectors.sketch import FIXED_POINT  # noqa: E402
 from service.config import Fields, Model, Slices, Windows  # noqa: E402
 from service.config import KafkaSource as KafkaSettings  # noqa: E402
 from service.encoder import Encoded  # noqa: E402
@@ -64,6 +66,7 @@ def some_scores(count: int, seed: int = 0) -> Scores:
         chance.integers(-1, TOPICS, count, np.int32),
         np.full(count, 40, np.int32),
         np.zeros(count, bool),
+        chance.integers(-FIXED_POINT, FIXED_POINT, (count, FEATURES), np.int16),
     )
 
 

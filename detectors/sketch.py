@@ -11,6 +11,14 @@ P_VALUE_EDGES = np.array([0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.
 
 BINS = len(P_VALUE_EDGES) + 1
 
+TOKEN_EDGES = np.array([4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512])
+"""Inner edges of the length histogram: bin i holds edges[i-1] < tokens <= edges[i]; 16 bins."""
+
+LENGTHS = len(TOKEN_EDGES) + 1
+
+FIXED_POINT = 4096
+"""A Fourier feature of 1.0: features are added as integers, which cannot depend on the order."""
+
 _EDGES = P_VALUE_EDGES.astype(np.float32)  # p-values are float32: an edge must round as they do, or p = 0.05 lands one bin off its flag
 
 
@@ -23,6 +31,9 @@ class Sketch:
         tokens, characters: sums of lengths.
         histogram: (15,) int64, p-values by :data:`P_VALUE_EDGES`.
         topics: (K + 1,) int64, prompts per reference topic; the last entry is "none of these".
+        lengths: (16,) int64, token counts by :data:`TOKEN_EDGES`.
+        languages: (L,) int64, prompts per language.
+        fourier: (F,) int64, sums of random Fourier features times :data:`FIXED_POINT`; (0,) for a slice, which carries none.
     """
 
     n: int
@@ -33,11 +44,16 @@ class Sketch:
     characters: int
     histogram: NDArray[np.int64]
     topics: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    languages: NDArray[np.int64]
+    fourier: NDArray[np.int64]
 
     def __add__(self, other: Self) -> "Sketch":
-        """Exact sum. Raises ValueError when the numbers of topics differ: sketches of different bundles never add."""
-        if self.topics.shape != other.topics.shape:
-            raise ValueError(f"cannot add sketches with {self.topics.size} and {other.topics.size} topics")
+        """Exact sum. Raises ValueError when the numbers of topics or features differ: sketches of different bundles never add."""
+        for name in ("topics", "languages", "fourier"):
+            mine, theirs = getattr(self, name).size, getattr(other, name).size
+            if mine != theirs:
+                raise ValueError(f"cannot add sketches with {mine} and {theirs} {name}")
         return Sketch(
             self.n + other.n,
             self.strange + other.strange,
@@ -47,7 +63,15 @@ class Sketch:
             self.characters + other.characters,
             self.histogram + other.histogram,
             self.topics + other.topics,
+            self.lengths + other.lengths,
+            self.languages + other.languages,
+            self.fourier + other.fourier,
         )
+
+    @property
+    def features(self) -> NDArray[np.float64]:
+        """(F,) float64, mean random Fourier feature over the n > 0 prompts."""
+        return self.fourier / (FIXED_POINT * self.n)
 
 
 def sketch_groups(
@@ -61,7 +85,11 @@ def sketch_groups(
     tokens: NDArray[np.int32],
     characters: NDArray[np.integer],
     truncated: NDArray[np.bool_],
+    language: NDArray[np.int8],
+    fourier: NDArray[np.int16],
+    whole: NDArray[np.bool_],
     topics: int,
+    languages: int,
 ) -> list[Sketch]:
     """Summarise B scored prompts by group, in one pass of ``bincount``.
 
@@ -75,20 +103,25 @@ def sketch_groups(
         tokens: (B,) integer, tokens after truncation.
         characters: (B,) integer, length of the text.
         truncated: (B,) bool.
-        topics: number of reference topics K.
+        language: (B,) int8, 0 <= language < languages.
+        fourier: (B, F) int16, random Fourier features times :data:`FIXED_POINT`.
+        whole: (groups,) bool, the groups that carry Fourier sums; the others are slices.
+        topics: number of reference topics K; languages: number of languages L.
 
     Returns:
         ``groups`` sketches, in order of group.
 
     Raises:
-        ValueError: arrays of different length, or a group or topic out of range.
+        ValueError: arrays of different length, or a group, topic or language out of range.
 
-    Cost: about 0.2 microseconds a prompt and 5 microseconds a group.
+    Cost: about 0.5 microseconds a prompt and 10 microseconds a group.
 
     >>> one = dict(p_value=np.float32([0.004, 0.6]), strange=np.array([True, False]), far=np.array([True, False]))
     >>> one |= dict(topic=np.int32([-1, 1]), tokens=np.int32([3, 4]), characters=np.int32([9, 16]), truncated=np.zeros(2, bool))
-    >>> [(s.n, s.strange, s.tokens, s.topics.tolist()) for s in sketch_groups(np.array([1, 1]), 2, topics=2, **one)]
-    [(0, 0, 0, [0, 0, 0]), (2, 1, 7, [0, 1, 1])]
+    >>> one |= dict(language=np.zeros(2, np.int8), fourier=np.int16([[4096], [-96]]), whole=np.array([True, True]))
+    >>> made = sketch_groups(np.array([1, 1]), 2, topics=2, languages=1, **one)
+    >>> [(s.n, s.strange, s.tokens, s.topics.tolist(), s.fourier.tolist()) for s in made]
+    [(0, 0, 0, [0, 0, 0], [0]), (2, 1, 7, [0, 1, 1], [4000])]
     """
     columns = {
         "p_value": p_value,
@@ -98,21 +131,44 @@ def sketch_groups(
         "tokens": tokens,
         "characters": characters,
         "truncated": truncated,
+        "language": language,
     }
     for name, column in columns.items():
         if column.shape != group.shape:
             raise ValueError(f"{name} has shape {column.shape}, group has {group.shape}")
+    if fourier.shape[:1] != group.shape or whole.shape != (groups,):
+        raise ValueError(f"fourier has shape {fourier.shape} and whole {whole.shape}, expected ({group.size}, F) and ({groups},)")
     if group.size and not (group.min() >= 0 and group.max() < groups):
         raise ValueError(f"group must lie in [0, {groups})")
     if topic.size and not (topic.min() >= -1 and topic.max() < topics):
         raise ValueError(f"topic must lie in [-1, {topics})")
-    bins = np.searchsorted(_EDGES, p_value, side="left").astype(np.int64)
-    histogram = np.bincount(group * BINS + bins, minlength=groups * BINS).reshape(groups, BINS)
-    place = np.where(topic < 0, topics, topic).astype(np.int64)
-    occupancy = np.bincount(group * (topics + 1) + place, minlength=groups * (topics + 1)).reshape(groups, topics + 1)
+    if language.size and not (language.min() >= 0 and language.max() < languages):
+        raise ValueError(f"language must lie in [0, {languages})")
+    place = np.where(topic < 0, topics, topic)
+    tables = [
+        _table(group, groups, np.searchsorted(_EDGES, p_value, side="left"), BINS),
+        _table(group, groups, place, topics + 1),
+        _table(group, groups, np.searchsorted(TOKEN_EDGES, tokens, side="left"), LENGTHS),
+        _table(group, groups, language, languages),
+    ]
     counts = np.bincount(group, minlength=groups).tolist()
     # Weighted bincount sums in float64, which is exact for integers below 2**53.
     sums = [
         np.bincount(group, weights=c, minlength=groups).astype(np.int64).tolist() for c in (strange, far, truncated, tokens, characters)
     ]
-    return [Sketch(*row) for row in zip(counts, *sums, histogram, occupancy, strict=True)]
+    return [Sketch(*row) for row in zip(counts, *sums, *tables, _fourier(group, fourier, whole), strict=True)]
+
+
+def _table(group: NDArray[np.int64], groups: int, place: NDArray[np.integer], places: int) -> NDArray[np.int64]:
+    """(groups, places) int64, how many of each group lie at each place."""
+    return np.bincount(group * places + place.astype(np.int64), minlength=groups * places).reshape(groups, places)
+
+
+def _fourier(group: NDArray[np.int64], fourier: NDArray[np.int16], whole: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Sums of each group that is a whole model; nothing for the others."""
+    nothing = np.zeros(0, np.int64)
+    order = np.argsort(group, kind="stable")
+    bounds = np.searchsorted(group[order], np.arange(whole.size + 1))
+    return [
+        fourier[order[bounds[i] : bounds[i + 1]]].sum(axis=0, dtype=np.int64) if is_whole else nothing for i, is_whole in enumerate(whole)
+    ]

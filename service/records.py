@@ -93,6 +93,7 @@ class Scores:
         strange: bool, p <= 0.05; far: bool, p <= 0.01.
         topic: int32, index of the nearest reference topic, -1 for none of them.
         tokens: int32, tokens after truncation; truncated: bool.
+        fourier: int16, (B, F), random Fourier features of the embedding times detectors.sketch.FIXED_POINT.
     """
 
     score: NDArray[np.float32]
@@ -102,6 +103,7 @@ class Scores:
     topic: NDArray[np.int32]
     tokens: NDArray[np.int32]
     truncated: NDArray[np.bool_]
+    fourier: NDArray[np.int16]
 
 
 class DeltaKey(NamedTuple):

@@ -11,7 +11,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from detectors.sketch import BINS, Sketch
+from detectors.sketch import BINS, LENGTHS, Sketch
 from service.errors import Fenced, Rewound
 from service.ledger.contract import Journal, Ledger
 from service.records import Checkpoint, Command, DeltaKey, Deltas, Entry, Progress, Report, Span
@@ -21,7 +21,9 @@ KEY = DeltaKey("b1", "support-bot", "", 600)
 
 def sketch(n: int, topics: int = 3) -> Sketch:
     histogram, occupancy = np.bincount([4], [n], BINS), np.bincount([1], [n], topics + 1)
-    return Sketch(n, 1, 0, 0, 5 * n, 20 * n, histogram.astype(np.int64), occupancy.astype(np.int64))
+    lengths, languages = np.bincount([2], [n], LENGTHS), np.bincount([0], [n], 2)
+    tables = (table.astype(np.int64) for table in (histogram, occupancy, lengths, languages))
+    return Sketch(n, 1, 0, 0, 5 * n, 20 * n, *tables, np.array([7 * n, -n]))
 
 
 def report(worker: str = "w1", time_reached: float = 630.0, **positions: tuple[int, int]) -> Report:

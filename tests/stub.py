@@ -43,4 +43,5 @@ class StubScoring:
             topic=(digest // 10_000 % (TOPICS + 1) - 1).astype(np.int32),
             tokens=np.fromiter((1 + len(p.text.split()) for p in prompts), np.int32, len(prompts)),
             truncated=digest % 97 == 0,
+            fourier=np.stack([digest % 8192 - 4096, digest // 8192 % 8192 - 4096], axis=1).astype(np.int16),
         )

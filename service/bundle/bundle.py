@@ -113,8 +113,10 @@ def _read_manifest(path: Path) -> Manifest:
         schema = content["schema"]
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f"{path}: not a bundle's manifest") from None
-    if not isinstance(schema, int) or schema > SCHEMA:
-        raise ConfigError(f"{path}: schema {schema} is newer than this program's {SCHEMA}; upgrade tiltmeter or fit the bundle again")
+    if schema != SCHEMA:
+        newer = isinstance(schema, int) and schema > SCHEMA
+        todo = "newer than this program's {}; upgrade tiltmeter or fit the bundle again" if newer else "not this program's {}; fit the bundle again"
+        raise ConfigError(f"{path}: schema {schema} is {todo.format(SCHEMA)}")
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:

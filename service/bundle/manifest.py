@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 1
-"""Version of the bundle's layout; a reader refuses what is newer."""
+SCHEMA = 2
+"""Version of the bundle's layout; a reader refuses any other. 2: the scorer gives Fourier features."""
 
 
 class _Section(BaseModel):

@@ -32,17 +32,20 @@ def decode_state(value: Mapping[str, list[Any]]) -> State:
     return {name: decode_array(array) for name, array in value.items()}
 
 
+_TABLES = ("histogram", "topics", "lengths", "languages", "fourier")
+
+
 def encode_sketch(sketch: Sketch) -> list[Any]:
-    """Six integers and two lists of integers."""
+    """Six integers, then lists of integers."""
     numbers = [sketch.n, sketch.strange, sketch.far, sketch.truncated, sketch.tokens, sketch.characters]
-    return [[int(number) for number in numbers], sketch.histogram.tolist(), sketch.topics.tolist()]
+    return [[int(number) for number in numbers], *(getattr(sketch, name).tolist() for name in _TABLES)]
 
 
 def decode_sketch(value: list[Any]) -> Sketch:
     """Inverse of :func:`encode_sketch`."""
-    numbers, histogram, topics = value
+    numbers, *tables = value
     n, strange, far, truncated, tokens, characters = numbers
-    return Sketch(n, strange, far, truncated, tokens, characters, np.array(histogram, np.int64), np.array(topics, np.int64))
+    return Sketch(n, strange, far, truncated, tokens, characters, *(np.array(table, np.int64) for table in tables))
 
 
 def _tuples(descr: Any) -> Any:

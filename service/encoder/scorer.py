@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.calibration import FAR, STRANGE
+from detectors.features import FEATURES
 from service.bundle import SCORER_GRAPH, Bundle
 from service.config import Compute
 from service.encoder.encoder import Encoded, VectorPart
@@ -15,38 +16,38 @@ from service.errors import ConfigError
 from service.records import Scores
 
 _CPU_ROWS = 512
+_OUTPUTS = ["score", "topic", "fourier"]
 
 
 class ScorerGraph:
-    """One scorer.onnx in one session: raw scores and nearest topics, without calibration."""
+    """One scorer.onnx in one session: raw scores, nearest topics and Fourier features, without calibration."""
 
     def __init__(self, directory: Path, compute: Compute) -> None:
         self.device: Device = choose_device(compute)
         self._session = open_session(directory / SCORER_GRAPH, compute, self.device)
 
-    def run(self, encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Score (B,) float32 and nearest topic (B,) int32 of each row; B may be 0."""
-        score = np.empty(encoded.tokens.size, dtype=np.float32)
-        topic = np.empty(encoded.tokens.size, dtype=np.int32)
+    def run(self, encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int16]]:
+        """Score (B,) float32, nearest topic (B,) int32 and features (B, F) int16 of each row; B may be 0."""
+        rows = encoded.tokens.size
+        outputs = np.empty(rows, np.float32), np.empty(rows, np.int32), np.empty((rows, FEATURES), np.int16)
         parts = encoded.parts if self.device == "cuda" else _even_parts(encoded)
         for part in parts:
-            score[part.rows], topic[part.rows] = self._run(part.vectors)
-        return score, topic
+            for output, computed in zip(outputs, self._run(part.vectors), strict=True):
+                output[part.rows] = computed
+        return outputs
 
-    def _run(self, vectors: Any) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def _run(self, vectors: Any) -> list[Any]:
         if self.device == "cpu":
-            score, topic = self._session.run(["score", "topic"], {"vectors": vectors})
-            return score, topic
+            return list(self._session.run(_OUTPUTS, {"vectors": vectors}))
         binding = self._session.io_binding()
         if isinstance(vectors, np.ndarray):
             binding.bind_cpu_input("vectors", vectors)
         else:
             binding.bind_ortvalue_input("vectors", vectors)
-        binding.bind_output("score", "cpu")
-        binding.bind_output("topic", "cpu")
+        for name in _OUTPUTS:
+            binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding)
-        score, topic = binding.copy_outputs_to_cpu()
-        return score, topic
+        return list(binding.copy_outputs_to_cpu())
 
 
 class Scorer:
@@ -67,7 +68,7 @@ class Scorer:
         """Scores of B encoded prompts; B may be 0. Raises ConfigError for vectors of another encoder's dimension."""
         if encoded.dimension != self._dimension:
             raise ConfigError(f"the bundle's scorer takes vectors of {self._dimension} dimensions, this encoder gives {encoded.dimension}")
-        score, topic = self._graph.run(encoded)
+        score, topic, fourier = self._graph.run(encoded)
         p_value = self._calibration.p_values(score)
         far = p_value <= np.float32(FAR)
         return Scores(
@@ -78,6 +79,7 @@ class Scorer:
             topic=np.where(far, np.int32(-1), topic),
             tokens=encoded.tokens,
             truncated=encoded.truncated,
+            fourier=fourier,
         )
 
 

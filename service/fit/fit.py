@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from detectors.calibration import FAR, STRANGE, Calibration
+from detectors.features import Fourier
 from detectors.scores import LABEL_WEIGHT, TOPIC_WEIGHT, DensityKnn, Head
 from service.bundle import (
     CALIBRATION,
@@ -177,8 +178,8 @@ def _write(
     reference = _embed(running, data, data.split.reference, progress.stage("embedding the reference", data.split.reference.size))
     calibration = _embed(running, data, held, progress.stage("embedding the calibration rows", held.size))
     score = _fit_score(reference.vectors, data.split.label, seed, progress)
-    write_scorer(score.knn, score.head, score.topics.centroids, out)
-    raw, _ = ScorerGraph(out, compute).run(calibration)
+    write_scorer(score.knn, score.head, score.topics.centroids, Fourier.fit(reference.vectors, seed), out)
+    raw, _, _ = ScorerGraph(out, compute).run(calibration)
     calibrated = Calibration.fit(raw[places], data.split.unit)
     topics = _name_topics(data, score.topics, out / TOKENIZER)
     save_calibration(out / CALIBRATION, calibrated)

@@ -1,8 +1,7 @@
 """Write the scorer as an ONNX graph: nearest neighbours over tiles of the reference, density, head, nearest topic.
 
-Takes ``vectors`` (B, d) float32 unit, gives ``score`` (B,) float32 (higher is stranger) and ``topic`` (B,) int32 (nearest centroid). It
-computes what
-detectors.scores.combine computes. Reference vectors are external data in tiles, each with a TopK of its own whose results are merged: the
+Takes ``vectors`` (B, d) float32 unit, gives ``score`` (B,) float32 (higher is stranger), ``topic`` (B,) int32 (nearest centroid) and
+``fourier`` (B, F) int16 (see detectors.features). The score is what detectors.scores.combine computes. Reference vectors are external data in tiles, each with a TopK of its own whose results are merged: the
 whole similarity matrix of a large reference never exists, and no ONNX file comes near protobuf's limit of 2 GB.
 """
 
@@ -14,7 +13,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from detectors.features import FEATURES, Fourier
 from detectors.scores import DensityKnn, Head
+from detectors.sketch import FIXED_POINT
 from service.bundle import REFERENCE, SCORER_GRAPH
 
 TILE_ROWS = 16_384
@@ -40,13 +41,16 @@ class _Graph:
         return outputs[0]
 
 
-def write_scorer(knn: DensityKnn, head: Head | None, centroids: NDArray[np.float32], out: Path, *, tile_rows: int = TILE_ROWS) -> None:
+def write_scorer(
+    knn: DensityKnn, head: Head | None, centroids: NDArray[np.float32], fourier: Fourier, out: Path, *, tile_rows: int = TILE_ROWS
+) -> None:
     """Write scorer.onnx and reference.bin into ``out``. Equal arguments give equal bytes.
 
     Args:
         knn: fitted on the reference.
         head: None leaves the standardised distance alone.
         centroids: (K, d) float32, K >= 1, unit rows.
+        fourier: frequencies fitted on the reference.
         out: directory.
         tile_rows: rows of one tile, at least k.
     """
@@ -69,6 +73,7 @@ def write_scorer(knn: DensityKnn, head: Head | None, centroids: NDArray[np.float
     graph.add("MatMul", ["vectors", "centroids"], "topic.similarity")
     graph.add("ArgMax", ["topic.similarity"], "topic.index", axis=1, keepdims=0)
     graph.add("Cast", ["topic.index"], "topic", to=TensorProto.INT32)
+    _features(graph, fourier)
     proto = helper.make_graph(
         graph.nodes,
         "scorer",
@@ -76,6 +81,7 @@ def write_scorer(knn: DensityKnn, head: Head | None, centroids: NDArray[np.float
         [
             helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch"]),
             helper.make_tensor_value_info("topic", TensorProto.INT32, ["batch"]),
+            helper.make_tensor_value_info("fourier", TensorProto.INT16, ["batch", FEATURES]),
         ],
         graph.initializers,
     )
@@ -86,6 +92,18 @@ def write_scorer(knn: DensityKnn, head: Head | None, centroids: NDArray[np.float
 def _standard(graph: _Graph, name: str, raw: str, mean: float, deviation: float) -> str:
     graph.add("Sub", [raw, graph.number(f"{name}.mean", mean)], f"{name}.centred")
     return graph.add("Div", [f"{name}.centred", graph.number(f"{name}.deviation", deviation)], f"{name}.standard")
+
+
+def _features(graph: _Graph, fourier: Fourier) -> None:
+    """Fixed-point features: on the device, because integers of two bytes are less to bring back than floats."""
+    graph.constant("frequencies", fourier.frequencies.T)
+    graph.add("MatMul", ["vectors", "frequencies"], "angles")
+    graph.add("Cos", ["angles"], "cosines")
+    graph.add("Sin", ["angles"], "sines")
+    graph.add("Concat", ["cosines", "sines"], "features", axis=1)
+    graph.add("Mul", ["features", graph.number("fixed_point", FIXED_POINT)], "features.scaled")
+    graph.add("Round", ["features.scaled"], "features.rounded")
+    graph.add("Cast", ["features.rounded"], "fourier", to=TensorProto.INT16)
 
 
 def _distance(graph: _Graph, knn: DensityKnn, file: Path, tile_rows: int) -> str:

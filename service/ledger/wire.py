@@ -14,13 +14,13 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from detectors.sketch import BINS, Sketch
+from detectors.sketch import BINS, LENGTHS, Sketch
 from service.ledger.contract import UnknownVersion
 from service.records import Command, DeltaKey, Deltas, Entry, Progress, Report, Span
 
-VERSION = 1
+VERSION = 2
 READABLE = frozenset({VERSION})
-"""Versions this build reads: its own and the one before (there is none before the first)."""
+"""Versions this build reads. Sketches of version 1 hold other things and belong to bundles that are refused."""
 
 BLOCK_ENTRIES = 4096
 """Most entries in one block; an entry's position is ``number of its block * BLOCK_ENTRIES + index in it``."""
@@ -125,14 +125,17 @@ def _delta(key: DeltaKey, sketch: Sketch) -> dict[str, Any]:
         "sums": [int(value) for value in sums],
         "p": _sparse(sketch.histogram)[1:],
         "topics": _sparse(sketch.topics),
+        "lengths": _sparse(sketch.lengths)[1:],
+        "languages": _sparse(sketch.languages),
+        "fourier": sketch.fourier.tolist(),
     }
 
 
 def _to_delta(record: dict[str, Any]) -> Body:
     key = DeltaKey(record["bundle"], record["model"], record["slice"], record["window"])
     n, strange, far, truncated, tokens, characters = record["sums"]
-    histogram, topics = _dense([BINS, *record["p"]]), _dense(record["topics"])
-    return key, Sketch(n, strange, far, truncated, tokens, characters, histogram, topics)
+    tables = _dense([BINS, *record["p"]]), _dense(record["topics"]), _dense([LENGTHS, *record["lengths"]]), _dense(record["languages"])
+    return key, Sketch(n, strange, far, truncated, tokens, characters, *tables, np.array(record["fourier"], np.int64))
 
 
 def _report(report: Report) -> dict[str, Any]:

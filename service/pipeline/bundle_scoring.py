@@ -7,14 +7,26 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.features import FEATURES
 from service.encoder import Encoded
 from service.encoder.encoder import VectorPart
 from service.records import Prompt, Scores
 
-MEMO_CHARACTERS = 8_000_000
-"""Characters of text remembered per bundle, in each of two generations."""
+MEMO_BYTES = 32_000_000
+"""Characters of text and bytes of scores remembered per bundle, in each of two generations."""
 
-_ROW = np.dtype([("score", "f4"), ("p_value", "f4"), ("strange", "?"), ("far", "?"), ("topic", "i4"), ("tokens", "i4"), ("truncated", "?")])
+_ROW = np.dtype(
+    [
+        ("score", "f4"),
+        ("p_value", "f4"),
+        ("strange", "?"),
+        ("far", "?"),
+        ("topic", "i4"),
+        ("tokens", "i4"),
+        ("truncated", "?"),
+        ("fourier", "i2", (FEATURES,)),
+    ]
+)
 
 
 class Encoder(Protocol):
@@ -49,14 +61,14 @@ class LoadedModel:
 
 
 class Memo:
-    """Scores of recent texts of one bundle, bounded by characters.
+    """Scores of recent texts of one bundle, bounded by bytes.
 
     Two generations: when the young one is full it becomes the old one, and the old one is forgotten. What is asked for again moves
     to the young. Texts are held in memory only.
     """
 
-    def __init__(self, characters: int = MEMO_CHARACTERS) -> None:
-        self._limit = characters
+    def __init__(self, limit: int = MEMO_BYTES) -> None:
+        self._limit = limit
         self._young: dict[str, np.void] = {}
         self._old: dict[str, np.void] = {}
         self._size = 0
@@ -70,10 +82,11 @@ class Memo:
 
     def put(self, text: str, row: np.void) -> None:
         """Remember one row."""
-        if self._size + len(text) > self._limit:
+        size = len(text) + _ROW.itemsize
+        if self._size + size > self._limit:
             self._old, self._young, self._size = self._young, {}, 0
         self._young[text] = row
-        self._size += len(text)
+        self._size += size
 
 
 class BundleScoring:
@@ -81,12 +94,12 @@ class BundleScoring:
 
     Args:
         models: model name -> what scores it. Models with equal encoder digest share one encode call a batch.
-        memo_characters: bound of the memo of each bundle.
+        memo_bytes: bound of the memo of each bundle.
     """
 
-    def __init__(self, models: Mapping[str, LoadedModel], memo_characters: int = MEMO_CHARACTERS) -> None:
+    def __init__(self, models: Mapping[str, LoadedModel], memo_bytes: int = MEMO_BYTES) -> None:
         self._models = dict(models)
-        self._memos = {model.bundle: Memo(memo_characters) for model in models.values()}
+        self._memos = {model.bundle: Memo(memo_bytes) for model in models.values()}
 
     def bundle(self, model_name: str) -> str:
         """See the protocol."""

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.sketch import Sketch, sketch_groups
+from service.language import LANGUAGES, languages
 from service.pipeline.scoring import Scoring
 from service.records import WHOLE, Batch, DeltaKey, Deltas, Part, Partition, Progress, Prompt, Report, Scores, Span
 
-_COLUMNS = ("p_value", "strange", "far", "topic", "tokens", "truncated")
+_COLUMNS = ("p_value", "strange", "far", "topic", "tokens", "truncated", "fourier")
 
 
 class Pending:
@@ -94,9 +95,12 @@ class Pending:
             self._parts.setdefault(key, {})
         for model_name, grouped in _groups(batch.prompts, rows, part_of, self._window).items():
             columns = {name: getattr(scores, name)[grouped.rows] for name in _COLUMNS}
-            characters = np.fromiter((len(batch.prompts[row].text) for row in grouped.rows.tolist()), np.int64, grouped.rows.size)
+            texts = [batch.prompts[row].text for row in grouped.rows.tolist()]
+            columns |= {"characters": np.fromiter(map(len, texts), np.int64, len(texts)), "language": languages(texts)}
             topics, bundle = scoring.topics(model_name), scoring.bundle(model_name)
-            sketches = sketch_groups(grouped.groups, len(grouped.labels), characters=characters, topics=topics, **columns)
+            whole = np.array([slice_name == WHOLE for _, slice_name, _ in grouped.labels])
+            counted = {"topics": topics, "languages": len(LANGUAGES), "whole": whole}
+            sketches = sketch_groups(grouped.groups, len(grouped.labels), **counted, **columns)
             for (part, slice_name, window), sketch in zip(grouped.labels, sketches, strict=True):
                 mine = self._parts[keys[part]]
                 delta = DeltaKey(bundle, model_name, slice_name, window)

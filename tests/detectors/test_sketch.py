@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.sketch import BINS, P_VALUE_EDGES, Sketch, sketch_groups
+from detectors.sketch import BINS, LENGTHS, P_VALUE_EDGES, TOKEN_EDGES, Sketch, sketch_groups
 
 TOPICS = 3
+LANGUAGES = 2
 ROW = st.tuples(
     st.integers(0, 3),
     st.sampled_from([*P_VALUE_EDGES.tolist(), 0.0004, 0.03, 0.77, 1.0]),
@@ -33,12 +34,17 @@ def sketch(rows, groups=4):
         tokens=tokens.astype(np.int32),
         characters=5 * tokens.astype(np.int64),
         truncated=truncated.astype(bool),
+        language=(tokens % LANGUAGES).astype(np.int8),
+        fourier=np.stack([tokens - 128, -topic], axis=1).astype(np.int16) if rows else np.zeros((0, 2), np.int16),
+        whole=np.arange(groups) % 2 == 0,
         topics=TOPICS,
+        languages=LANGUAGES,
     )
 
 
 def plain(s: Sketch):
-    return s.n, s.strange, s.far, s.truncated, s.tokens, s.characters, s.histogram.tolist(), s.topics.tolist()
+    tables = (s.histogram, s.topics, s.lengths, s.languages, s.fourier)
+    return s.n, s.strange, s.far, s.truncated, s.tokens, s.characters, *(table.tolist() for table in tables)
 
 
 @given(st.lists(ROW, max_size=60))
@@ -50,7 +56,11 @@ def test_counts_are_those_of_a_plain_loop(rows):
         for (_, _, topic, _, _), value in zip(mine, p, strict=True):
             histogram[sum(value > np.float32(edge) for edge in P_VALUE_EDGES)] += 1
             topics[topic] += 1  # -1 is the last
-        tokens = sum(r[3] for r in mine)
+        lengths, languages, tokens = [0] * LENGTHS, [0] * LANGUAGES, sum(r[3] for r in mine)
+        for row in mine:
+            lengths[sum(row[3] > edge for edge in TOKEN_EDGES)] += 1
+            languages[row[3] % LANGUAGES] += 1
+        fourier = [] if group % 2 else [sum(r[3] - 128 for r in mine), sum(-r[2] for r in mine)]
         expected = (
             len(mine),
             sum(v <= np.float32(0.05) for v in p),
@@ -59,7 +69,7 @@ def test_counts_are_those_of_a_plain_loop(rows):
             tokens,
             5 * tokens,
         )
-        assert plain(made) == (*expected, histogram, topics)
+        assert plain(made) == (*expected, histogram, topics, lengths, languages, fourier)
 
 
 @given(st.lists(ROW, max_size=60))
@@ -67,7 +77,7 @@ def test_flags_agree_with_the_histogram(rows):
     for made in sketch(rows):
         assert made.far == made.histogram[:3].sum()
         assert made.strange == made.histogram[:5].sum()
-        assert made.n == made.histogram.sum() == made.topics.sum()
+        assert made.n == made.histogram.sum() == made.topics.sum() == made.lengths.sum() == made.languages.sum()
 
 
 @given(st.lists(st.lists(ROW, max_size=20), min_size=1, max_size=5), st.randoms())
@@ -82,7 +92,7 @@ def test_the_sum_does_not_depend_on_who_adds_first(parts, random):
 
 def test_sketches_of_different_bundles_never_add():
     with pytest.raises(ValueError, match="4 and 3 topics"):
-        sketch([])[0] + Sketch(0, 0, 0, 0, 0, 0, np.zeros(BINS, np.int64), np.zeros(3, np.int64))
+        sketch([])[0] + Sketch(0, 0, 0, 0, 0, 0, np.zeros(BINS, np.int64), *(np.zeros(size, np.int64) for size in (3, LENGTHS, LANGUAGES, 2)))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ class FortyTopics:
 def uniform(chance, n):
     p = chance.random(n, np.float32)
     topic = chance.integers(-1, 40, n, np.int32)
-    return Scores(1 - p, p, p <= 0.05, p <= 0.01, topic, np.full(n, 40, np.int32), np.zeros(n, bool))
+    return Scores(1 - p, p, p <= 0.05, p <= 0.01, topic, np.full(n, 40, np.int32), np.zeros(n, bool), np.zeros((n, 2), np.int16))
 
 
 class TestKafka(LedgerSuite):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.sketch import BINS, Sketch
+from detectors.sketch import BINS, LENGTHS, Sketch
 from service.decider.closed import Closed
 from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdict
 from service.store import Store
@@ -16,7 +16,9 @@ def steps() -> list[Closed]:
     made = []
     for i in range(20):
         sketches = {
-            DeltaKey("B", model, slice_, 60 * i): Sketch(100 + i, 5, 1, 0, 1000, 4000, np.arange(BINS), np.array([90 + i, 10]))
+            DeltaKey("B", model, slice_, 60 * i): Sketch(
+                100 + i, 5, 1, 0, 1000, 4000, np.arange(BINS), np.array([90 + i, 10]), np.zeros(LENGTHS), np.zeros(2), np.zeros(0)
+            )
             for model in ("bot", "other")
             for slice_ in ("", "tenant")
         }

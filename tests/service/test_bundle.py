@@ -143,7 +143,7 @@ def test_a_missing_file_is_named(bundle: Path) -> None:
 def test_a_newer_schema_is_refused(bundle: Path) -> None:
     edit(bundle, schema=SCHEMA + 1, something_new=True)
     with pytest.raises(
-        ConfigError, match=r"manifest\.json: schema 2 is newer than this program's 1; upgrade tiltmeter or fit the bundle again"
+        ConfigError, match=r"manifest\.json: schema 3 is newer than this program's 2; upgrade tiltmeter or fit the bundle again"
     ):
         Bundle.load(bundle)
 

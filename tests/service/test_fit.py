@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny_encoder
 
+from detectors.features import Fourier
 from detectors.scores import DensityKnn, Head, Standard, combine
 from service.bundle import MANIFEST, REPORT, Bundle
 from service.config import Compute
@@ -131,9 +132,11 @@ def test_scorer_graph_computes_the_numpy_reference(tmp_path: Path, tile_rows: in
         else None
     )
     centroids, x = unit(4), unit(700)
-    write_scorer(knn, head, centroids, tmp_path, tile_rows=tile_rows)
+    fourier = Fourier.fit(x, 0)
+    write_scorer(knn, head, centroids, fourier, tmp_path, tile_rows=tile_rows)
     encoded = Encoded([VectorPart(np.arange(700), x)], np.ones(700, np.int32), np.zeros(700, np.bool_), 8)
-    score, topic = ScorerGraph(tmp_path, CPU).run(encoded)
+    score, topic, features = ScorerGraph(tmp_path, CPU).run(encoded)
+    assert np.abs(features - fourier.fixed_point(x).astype(np.int64)).max() <= 1
     np.testing.assert_allclose(score, combine(knn, head, x), atol=2e-5)
     np.testing.assert_array_equal(topic, (x @ centroids.T).argmax(axis=1))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.sketch import BINS, Sketch
+from detectors.sketch import BINS, LENGTHS, Sketch
 from service.ledger import wire
 from service.ledger.contract import UnknownVersion
 from service.records import Command, DeltaKey, Progress, Report, Span
@@ -20,12 +20,16 @@ def sketches(draw):
     values = draw(st.lists(COUNT, min_size=6, max_size=6))
     histogram = draw(st.lists(COUNT, min_size=BINS, max_size=BINS))
     counts = draw(st.lists(COUNT, min_size=topics + 1, max_size=topics + 1))
-    return Sketch(*values, histogram=np.array(histogram), topics=np.array(counts))
+    lengths = draw(st.lists(COUNT, min_size=LENGTHS, max_size=LENGTHS))
+    languages = draw(st.lists(COUNT, max_size=5))
+    fourier = draw(st.lists(st.integers(-(2**40), 2**40), max_size=8))
+    return Sketch(*values, *(np.array(table, np.int64) for table in (histogram, counts, lengths, languages, fourier)))
 
 
 def same(a: Sketch, b: Sketch) -> bool:
     sums = [getattr(a, f) == getattr(b, f) for f in ("n", "strange", "far", "truncated", "tokens", "characters")]
-    return all(sums) and np.array_equal(a.histogram, b.histogram) and np.array_equal(a.topics, b.topics)
+    tables = ("histogram", "topics", "lengths", "languages", "fourier")
+    return all(sums) and all(np.array_equal(getattr(a, f), getattr(b, f)) for f in tables)
 
 
 @given(st.builds(DeltaKey, st.text(), st.text(), st.text(), st.integers(-(2**40), 2**40)), sketches())
@@ -59,7 +63,7 @@ def test_command_survives():
     assert wire.decode(wire.encode(command)) == (command, None)
 
 
-@pytest.mark.parametrize("change", [{"v": 2}, {"v": None}, {"kind": "deltas"}])
+@pytest.mark.parametrize("change", [{"v": 1}, {"v": 3}, {"v": None}, {"kind": "deltas"}])
 def test_unknown_version_is_named_and_never_skipped(change):
     record = json.loads(wire.encode(Command("c1", "incident.ack", "ada", 1.0, {}))) | change
     with pytest.raises(UnknownVersion, match="this build reads"):

@@ -117,7 +117,7 @@ def test_bundle_show(bundle: Path) -> None:
     assert result.exit_code == 0
     assert "reference" in result.output
     manifest = json.loads(tiltmeter("bundle", "show", bundle, "--json").output)
-    assert manifest["schema"] == 1
+    assert manifest["schema"] == 2
 
 
 def test_check_config_prints_who_got_what(bundle: Path, tmp_path: Path) -> None:
