@@ -29,7 +29,7 @@ FLUSH_EVERY = 5.0
 FLUSH_PROMPTS = 50_000
 """Prompts after which it is flushed earlier."""
 HEARTBEAT = 15.0
-"""Longest silence of a worker that has nothing to flush, in seconds."""
+"""Longest silence of a worker that has nothing to flush, in seconds; less with short windows, which would be long over before it."""
 POLL_LIMIT = 8192
 _POLL_TIMEOUT = 0.25
 _WATERMARK_EVERY = 0.25
@@ -94,6 +94,7 @@ class Pipeline:
         self._source, self._ledger, self._scoring = source, ledger, scoring
         self._windows, self._worker = windows, worker
         self._observe, self._scored, self._clock, self._monotonic = observe, scored, clock, monotonic
+        self._heartbeat = min(HEARTBEAT, max(FLUSH_EVERY, windows.length))
         self._pending = Pending(windows.length)
         self._totals: Counter[tuple[str, str]] = Counter()
         self._rejected: Counter[str] = Counter()
@@ -166,7 +167,7 @@ class Pipeline:
             # Assigned, idle or ended partitions are news that may close windows.
             return True
         if not pending.moved:
-            return waited >= HEARTBEAT
+            return waited >= self._heartbeat
         # A paused partition waits for the decider, and the decider for this flush.
         return waited >= FLUSH_EVERY or pending.count >= FLUSH_PROMPTS or pending.urgent or bool(self._paused)
 

@@ -118,8 +118,8 @@ def pipeline(source, ledger, stop, enough, **options):
         if enough(snapshot):
             stop.set()
 
-    options.setdefault("monotonic", Clock())
-    return Pipeline(source, ledger, StubScoring(), windows=WINDOWS, worker="w1", observe=observe, **options), last
+    options = {"monotonic": Clock(), "windows": WINDOWS} | options
+    return Pipeline(source, ledger, StubScoring(), worker="w1", observe=observe, **options), last
 
 
 def run(source, ledger, enough=lambda s: s.ended, **options):
@@ -201,13 +201,15 @@ def test_lease_is_the_one_of_the_last_poll():
     assert ledger.appends[-1][2] == f"lease {source.polls}"
 
 
-def test_a_silent_worker_reports_every_fifteen_seconds():
+@pytest.mark.parametrize(("length", "seconds"), [(600, 15), (60, 15), (10, 10), (5, 5), (1, 5)])
+def test_a_silent_worker_reports_so_often_that_windows_close_soon_after_their_end(length, seconds):
     ledger = ListLedger()
     source = ListSource([], ledger=ledger, ends=False)
     clock = Clock(0.5)
-    run(source, ledger, lambda s: len(ledger.appends) >= 4, monotonic=clock, clock=lambda: clock.now)
+    windows = Windows(length=length, grace=30, max_skew=20)
+    run(source, ledger, lambda s: len(ledger.appends) >= 4, monotonic=clock, clock=lambda: clock.now, windows=windows)
     sent = [report.sent for _, report, _ in ledger.appends]
-    assert all(14 <= b - a <= 17 for a, b in itertools.pairwise(sent[1:]))
+    assert all(seconds - 1 <= b - a <= seconds + 2 for a, b in itertools.pairwise(sent[1:]))
     assert all(not parts and report.partitions == {"in/0"} for parts, report, _ in ledger.appends)
 
 
