@@ -39,7 +39,8 @@ _RETRY = (0.5, 30.0)
 class Source(Protocol):
     """Where prompts come from.
 
-    May also have ``pause(partitions)``: hold back exactly these, until the next call; and ``trouble``: why nothing can be read now.
+    May also have ``pause(partitions)``: hold back exactly these, until the next call; ``leave()``: take in nothing more, and tell the
+    last progress of partitions that end with this process; and ``trouble``: why nothing can be read now.
     """
 
     def poll(self, limit: int, timeout: float) -> Batch:
@@ -123,9 +124,8 @@ class Pipeline:
                     _log.info("rewinding: %s", reason)
                     self._rewind(stop)
                 except Unavailable as reason:
-                    self._ledger_up = False
+                    self._note_away(reason)
                     self._publish()
-                    _log.warning("%s; next attempt in %.1f s", reason, pause)
                     stop.wait(pause)
                     pause = min(2 * pause, _RETRY[1])
                     self._rewind(stop)
@@ -182,7 +182,8 @@ class Pipeline:
         self._held = held | {name: span.stop for name, span in report.positions.items()}
         self._held_lease = pending.lease
         self._flushed_at = self._time("flush", started)
-        self._last_flush, self._ledger_up = self._clock(), True
+        self._last_flush = self._clock()
+        self._note_back()
         self._totals.update(pending.totals(repeats))
         self._repeats += pending.repeats + len(repeats)
         self._flags = pending.flags()
@@ -203,7 +204,7 @@ class Pipeline:
                 self._source.rewind()
                 break
             except Unavailable as reason:
-                _log.warning("%s; next attempt in %.1f s", reason, pause)
+                self._note_away(reason)
                 if stop.wait(pause):
                     break
                 pause = min(2 * pause, _RETRY[1])
@@ -232,9 +233,22 @@ class Pipeline:
         except Unavailable as reason:
             _log.debug("watermark unknown: %s", reason)
 
+    def _note_away(self, reason: Unavailable) -> None:
+        if self._ledger_up:
+            _log.warning("%s; trying again until it is back", reason)
+        self._ledger_up = False
+
+    def _note_back(self) -> None:
+        if not self._ledger_up:
+            _log.info("the ledger is back")
+        self._ledger_up = True
+
     def _last_words(self) -> None:
-        """Flush what is left; what cannot be flushed is read again by whoever comes next."""
-        if self._pending.moved:
+        """Flush what is left, and that no window need wait for us; what cannot be flushed is read again by whoever comes next."""
+        leave = getattr(self._source, "leave", None)
+        if leave is not None:
+            self._pending.progress = leave()
+        if self._pending.moved or leave is not None:
             try:
                 self._flush()
             except (Rewound, Unavailable) as reason:
