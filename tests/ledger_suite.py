@@ -51,6 +51,8 @@ def counted(entries: list[Entry]) -> int:
 
 
 class LedgerSuite:
+    """What every ledger keeps. Subclasses open it, and another client of the same place."""
+
     ledger: Ledger
     journal: Journal
 
@@ -210,4 +212,5 @@ class PositionSuite(LedgerSuite):
         assert successor.restore() == Checkpoint(1, 600.0, b"old")
 
     def lose_lock(self, journal: Journal) -> None:
+        """Each subclass's own way."""
         raise NotImplementedError
