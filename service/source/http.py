@@ -127,7 +127,7 @@ class HttpSource:
         """Records whose own time was not believed."""
         return self._decoder.replaced_times
 
-    def offer(self, records: Sequence[bytes | Mapping[str, object]], key: str | None = None) -> Future[Counted]:
+    def offer(self, records: Sequence[object], key: str | None = None) -> Future[Counted]:
         """Take in one post; the future is done when the ledger holds all of it. Safe to call from any thread.
 
         Raises BadRecord, Full, TooMany or Closed; then none of the post is counted.
@@ -144,7 +144,7 @@ class HttpSource:
             with self._changed:
                 del self._receiving[id(token)]
 
-    def _decode(self, records: Sequence[bytes | Mapping[str, object]], received: float) -> list[Prompt]:
+    def _decode(self, records: Sequence[object], received: float) -> list[Prompt]:
         if len(records) > self._settings.max_waiting:
             raise TooMany(f"{len(records)} records in one post; at most {self._settings.max_waiting} may wait: split it")
         prompts = []
