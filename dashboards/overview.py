@@ -108,7 +108,7 @@ def _traffic() -> list[Panel]:
     ]
 
 
-def _monitor() -> list[Panel]:
+def _pace() -> list[Panel]:
     return [
         lines(
             "Behind",
@@ -128,29 +128,52 @@ def _monitor() -> list[Panel]:
             (q.QUEUED, "{{instance}} queued"),
             (q.PENDING, "{{instance}} pending"),
         ).min(0),
+    ]
+
+
+def _left_out() -> list[Panel]:
+    return [
         lines(
             "Not counted",
-            "Records that could not be decoded, by reason, and prompts that came too late or from an unknown bundle "
-            "(tiltmeter_rejected_total, tiltmeter_late_prompts_total, tiltmeter_unknown_bundle_prompts_total).",
+            "Records that could not be decoded, by reason, and prompts that came too late, too far ahead or from an unknown bundle "
+            "(tiltmeter_rejected_total, tiltmeter_late_prompts_total, tiltmeter_refused_prompts_total, "
+            "tiltmeter_unknown_bundle_prompts_total).",
             "reqps",
             (q.REJECTED, "{{reason}}"),
             (q.LATE, "late {{model_name}}"),
+            (q.TOO_FAR_AHEAD, "too far ahead {{model_name}}"),
             (q.UNKNOWN_BUNDLE, "unknown bundle"),
         ).min(0),
+        lines(
+            "Lost, or given another time",
+            "Records that were gone from the topic before they were read, rejected records that the dead-letter topic would not take, and "
+            "records whose own time was not believed (tiltmeter_lost_records_total, tiltmeter_lost_dead_letters_total, "
+            "tiltmeter_replaced_times_total).",
+            "reqps",
+            (q.LOST_RECORDS, "{{instance}} lost records"),
+            (q.LOST_DEAD_LETTERS, "{{instance}} lost dead letters"),
+            (q.REPLACED_TIMES, "{{instance}} replaced times"),
+        ).min(0),
+    ]
+
+
+def _cost() -> list[Panel]:
+    return [
         lines(
             "Time per batch, 95th percentile",
             "By stage (tiltmeter_batch_seconds), read off bucket edges.",
             "s",
             (q.STAGE_95, "{{stage}}"),
+            width=6,
         ).min(0),
-        lines("Memory", "Resident memory (process_resident_memory_bytes).", "bytes", (q.MEMORY, "{{instance}}"), width=8).min(0),
-        lines("Processor", "Cores used by each process (process_cpu_seconds_total).", "none", (q.CPU, "{{instance}}"), width=8).min(0),
+        lines("Memory", "Resident memory (process_resident_memory_bytes).", "bytes", (q.MEMORY, "{{instance}}"), width=6).min(0),
+        lines("Processor", "Cores used by each process (process_cpu_seconds_total).", "none", (q.CPU, "{{instance}}"), width=6).min(0),
         lines(
             "Work read again",
             "Times unflushed work was dropped after an assignment change (tiltmeter_rewinds_total). It is read again: nothing is lost.",
             "ops",
             (q.REWINDS, "{{instance}}"),
-            width=8,
+            width=6,
         ).min(0),
     ]
 
@@ -215,7 +238,8 @@ def build() -> models.Dashboard:
     page = _variables(page)
     for panel in _now():
         page = page.with_panel(panel)
-    for title, panels in (("Trend", _trend()), ("Traffic", _traffic()), ("The monitor itself", _monitor())):
+    monitor = [*_pace(), *_left_out(), *_cost()]
+    for title, panels in (("Trend", _trend()), ("Traffic", _traffic()), ("The monitor itself", monitor)):
         page = page.with_row(builders.Row(title))
         for panel in panels:
             page = page.with_panel(panel)

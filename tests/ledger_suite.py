@@ -53,6 +53,8 @@ def counted(entries: list[Entry]) -> int:
 
 
 class LedgerSuite:
+    """What every ledger keeps. Subclasses open it, and another client of the same place."""
+
     ledger: Ledger
     journal: Journal
 
@@ -212,4 +214,5 @@ class PositionSuite(LedgerSuite):
         assert successor.restore() == Checkpoint(1, 600.0, b"old")
 
     def lose_lock(self, journal: Journal) -> None:
+        """Each subclass's own way."""
         raise NotImplementedError

@@ -28,8 +28,10 @@ def writer(state: State, given: Annotated[HTTPAuthorizationCredentials | None, D
         return
     if state.token is None:
         raise HTTPException(403, NO_TOKEN)
-    if given is None or not compare_digest(given.credentials.encode(), state.token.encode()):
+    if given is None:
         raise HTTPException(401, "this needs the header 'Authorization: Bearer TOKEN'", headers={"WWW-Authenticate": "Bearer"})
+    if not compare_digest(given.credentials.encode(), state.token.encode()):
+        raise HTTPException(401, "this is not the token of this service", headers={"WWW-Authenticate": "Bearer"})
 
 
 Writer = Depends(writer)

@@ -2,10 +2,19 @@
 
 import json
 import zlib
-from collections.abc import Mapping
-from typing import Any
 
 from fastapi import HTTPException, Request
+
+from service.source.decode import Reason
+
+
+class Unreadable(HTTPException):
+    """A body that holds no records; ``reason`` is that of the rejection counter."""
+
+    def __init__(self, status: int, detail: str, reason: Reason) -> None:
+        super().__init__(status, detail)
+        self.reason = reason
+
 
 _LINES = ("ndjson", "jsonl", "json-seq", "jsonlines")
 
@@ -25,18 +34,18 @@ async def read(request: Request, limit: int) -> bytes:
         try:
             part = unpack.decompress(chunk, limit - size + 1) if unpack else chunk
         except zlib.error as error:
-            raise HTTPException(400, "body: not gzip, though content-encoding says so") from error
+            raise Unreadable(400, "body: not gzip, though content-encoding says so", Reason.NOT_GZIP) from error
         size += len(part)
         if size > limit:
             raise _too_large(limit)
         parts.append(part)
     if unpack and not unpack.eof:
-        raise HTTPException(400, "body: the gzip stream is cut off")
+        raise Unreadable(400, "body: the gzip stream is cut off", Reason.NOT_GZIP)
     return b"".join(parts)
 
 
-def records(body: bytes, content_type: str) -> list[bytes | Mapping[str, Any]]:
-    """One object, a list, or one object a line. Broken JSON inside a line is left to the decoder, which names the record; 400 otherwise."""
+def records(body: bytes, content_type: str) -> list[object]:
+    """One object, a list, or one object a line. What is wrong with one of them is left to the decoder, which names it; 400 otherwise."""
     if any(name in content_type for name in _LINES):
         return _lines(body)
     try:
@@ -44,23 +53,20 @@ def records(body: bytes, content_type: str) -> list[bytes | Mapping[str, Any]]:
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and body.lstrip()[:1] == b"{":
             return _lines(body)
-        raise HTTPException(400, f"body: not JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}") from None
+        place = f"{error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}"
+        raise Unreadable(400, f"body: not JSON: {place}", Reason.NOT_JSON) from None
     except UnicodeDecodeError as error:
-        raise HTTPException(400, f"body: not UTF-8 at byte {error.start}") from None
+        raise Unreadable(400, f"body: not UTF-8 at byte {error.start}", Reason.NOT_UTF8) from None
     except RecursionError:
-        raise HTTPException(400, "body: nested too deeply") from None
+        raise Unreadable(400, "body: nested too deeply", Reason.TOO_DEEP) from None
     except ValueError:
-        raise HTTPException(400, "body: holds a number that is too long") from None
-    rows = found if isinstance(found, list) else [found]
-    for index, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise HTTPException(400, f"record {index}: not_an_object: expected a JSON object")
-    return rows
+        raise Unreadable(400, "body: holds a number that is too long", Reason.NOT_JSON) from None
+    return found if isinstance(found, list) else [found]
 
 
-def _lines(body: bytes) -> list[bytes | Mapping[str, Any]]:
+def _lines(body: bytes) -> list[object]:
     return [line for line in body.splitlines() if line.strip()]
 
 
-def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"body: larger than {limit:,} bytes (source.max_body_bytes): split it")
+def _too_large(limit: int) -> Unreadable:
+    return Unreadable(413, f"body: larger than {limit:,} bytes (source.max_body_bytes): split it", Reason.TOO_LARGE)

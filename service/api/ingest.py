@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from service.api import body
 from service.api.access import State, Writer
 from service.api.state import AppState, UnscorableError, as_json
+from service.source.decode import Reason
 from service.source.http import BadRecord, Closed, Counted, Full, TooMany
 
 SCORE_BYTES = 1_000_000
@@ -84,11 +85,18 @@ async def prompts(
     """Take one object, a list, or NDJSON. 200 means that every record in it is counted, durably and once."""
     if state.source != "http":
         raise HTTPException(409, f"this service takes its prompts from {state.source}, not over HTTP: source.kind is not http")
-    content = await body.read(request, state.max_body_bytes)
-    kind = request.headers.get("content-type", "")
     loop = asyncio.get_running_loop()
-    # One thread: decoding is kept off the event loop, and the decoder to one thread.
-    future = await loop.run_in_executor(_decoding(request), _offer, state, content, kind, idempotency_key)
+    try:
+        content = await body.read(request, state.max_body_bytes)
+        kind = request.headers.get("content-type", "")
+        # One thread: decoding is kept off the event loop, and the decoder to one thread.
+        future = await loop.run_in_executor(_decoding(request), _offer, state, content, kind, idempotency_key)
+    except body.Unreadable as error:
+        state.refused(error.reason.value)
+        raise
+    except BadRecord as error:
+        state.refused(error.rejection.reason.value)
+        raise HTTPException(400, str(error)) from None
     try:
         counted = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), state.patience)
     except TimeoutError:
@@ -105,17 +113,14 @@ def _decoding(request: Request) -> ThreadPoolExecutor:
 
 
 def _offer(state: AppState, content: bytes, kind: str, key: str | None) -> Future[Counted]:
-    """Cut and hand over one post; refusals become answers."""
+    """Cut and hand over one post; refusals become answers, but for those that are counted."""
     ingest = state.ingest()
     if ingest is None:
         raise HTTPException(503, "starting: not ready to count yet", headers={"Retry-After": "5"})
     try:
         return ingest.offer(body.records(content, kind), key or None)
-    except BadRecord as error:
-        state.refused(error.rejection.reason.value)
-        raise HTTPException(400, str(error)) from None
     except TooMany as error:
-        raise HTTPException(413, str(error)) from None
+        raise body.Unreadable(413, str(error), Reason.TOO_LARGE) from None
     except Full as error:
         raise HTTPException(429, str(error), headers={"Retry-After": "2"}) from None
     except Closed as error:
@@ -134,7 +139,7 @@ async def score(request: Request, state: State) -> dict[str, Any]:
     if state.score is None:
         raise HTTPException(404, "this process does not score: ask a worker")
     found = body.records(await body.read(request, SCORE_BYTES), "")
-    if len(found) != 1 or isinstance(found[0], bytes):
+    if len(found) != 1 or not isinstance(found[0], dict):
         raise HTTPException(400, "body: expected one JSON object")
     loop = asyncio.get_running_loop()
     try:

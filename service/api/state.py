@@ -17,7 +17,7 @@ from service.store import WindowRow
 class Ingest(Protocol):
     """Takes posts in; implemented by service.source.http.HttpSource."""
 
-    def offer(self, records: Sequence[bytes | Mapping[str, object]], key: str | None = None) -> Future[Counted]:
+    def offer(self, records: Sequence[object], key: str | None = None) -> Future[Counted]:
         """Take one post. Raises BadRecord, Full, TooMany or Closed."""
         ...
 

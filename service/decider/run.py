@@ -71,8 +71,8 @@ class DeciderLoop:
     """One decider over one journal.
 
     ``retry`` names the exceptions that mean "the ledger or the database does not answer". They, and a checkpoint of a version that this
-    program does not read, are logged once, shown as ``blind``, and tried again with growing pauses up to 15 s. Anything else ends
-    :meth:`run`, and with it the process: also a record of the log in a version that this program does not read.
+    program does not read, are logged when they begin and when they end, shown as ``blind``, and tried again with growing pauses up to
+    15 s. Anything else ends :meth:`run`, and with it the process: also a record of the log in a version that this program does not read.
     """
 
     def __init__(
@@ -108,6 +108,8 @@ class DeciderLoop:
             while not self._stop.is_set():
                 try:
                     self.step()
+                    if self._away:
+                        _log.info("decider goes on", extra=fields(after=self._away))
                     self._away, pause = "", 0.2
                 except Fenced as fenced:
                     _log.warning("decider fenced, standing by", extra=fields(reason=str(fenced)))

@@ -147,8 +147,8 @@ class OpenWindows:
     def _move(self) -> None:
         """Drop what is lost and raise the watermark; it never falls."""
         for name in [name for name, partition in self._partitions.items() if self._is_lost(name, partition)]:
-            del self._partitions[name]
-            self.lost += 1
+            partition = self._partitions.pop(name)
+            self.lost += not (partition.idle or partition.ended)  # else it had left before: a worker that was stopped says so
         owners = {partition.worker for partition in self._partitions.values()}
         owners.add(max(self._workers, key=self._workers.__getitem__, default=""))  # who was heard last is remembered
         for worker in [w for w, sent in self._workers.items() if w not in owners and self.clock - sent > 60 * LEASE]:
@@ -171,7 +171,7 @@ class OpenWindows:
             return min(moving)
         if present and all(partition.ended for partition in present):
             return self._ends(max(self._open)) if self._open else self.watermark
-        if not present and (not self.lost or self.clock - max(self._workers.values()) <= LEASE):
+        if not present and (self.watermark == -math.inf or self.clock - max(self._workers.values()) <= LEASE):
             return self.watermark  # no input was reached yet: it may hold anything
         if self._settings.clock == "wall" and self._workers:
             return self.clock - self._settings.idle_after

@@ -18,18 +18,40 @@ def export_encoder(model: ModelDirectory, out: Path, *, reason: str) -> EncoderS
     Raises:
         ConfigError: the extra is not installed, or the model's tokenizer is not a fast one.
     """
+    encoder = _load(model, reason)
+    tokenizer = getattr(encoder.tokenizer, "backend_tokenizer", None)
+    if tokenizer is None:
+        raise ConfigError(f"encoder {model.id!r}: its tokenizer has no fast form (tokenizer.json)")
+    _write_graph(encoder, out / ENCODER_GRAPH)
+    tokenizer.save(str(out / TOKENIZER))
+    prompts = getattr(encoder, "prompts", {}) or {}
+    return EncoderSettings(
+        id=model.id,
+        revision=model.revision,
+        source="exported",
+        dimension=int(np.asarray(encoder.encode([""], show_progress_bar=False)).shape[1]),
+        max_length=int(encoder.max_seq_length or 512),
+        pooling="exported",
+        prompt=str(prompts.get(encoder.default_prompt_name, "")) if encoder.default_prompt_name else "",
+        lower_case=False,
+    )
+
+
+def _load(model: ModelDirectory, reason: str) -> Any:
+    """The model as a SentenceTransformer on the CPU."""
     try:
-        import torch
         from sentence_transformers import SentenceTransformer
     except ImportError:
         raise ConfigError(
             f"encoder {model.id!r} cannot be built without torch, for the builder does not know: {reason}. "
             "Install the extra 'export' (pip install 'tiltmeter[export]') or choose an encoder of the BERT family"
         ) from None
-    encoder = SentenceTransformer(str(model.path), device="cpu").eval()
-    tokenizer = getattr(encoder.tokenizer, "backend_tokenizer", None)
-    if tokenizer is None:
-        raise ConfigError(f"encoder {model.id!r}: its tokenizer has no fast form (tokenizer.json)")
+    return SentenceTransformer(str(model.path), device="cpu").eval()
+
+
+def _write_graph(encoder: Any, path: Path) -> None:
+    """Trace token ids and lengths to unit vectors."""
+    import torch
 
     class Wrapped(torch.nn.Module):  # type: ignore[misc, unused-ignore]
         def __init__(self) -> None:
@@ -45,23 +67,10 @@ def export_encoder(model: ModelDirectory, out: Path, *, reason: str) -> EncoderS
     torch.onnx.export(
         Wrapped(),
         example,
-        str(out / ENCODER_GRAPH),
+        str(path),
         input_names=["input_ids", "lengths"],
         output_names=["vectors"],
         dynamic_axes={"input_ids": {0: "batch", 1: "tokens"}, "lengths": {0: "batch"}, "vectors": {0: "batch"}},
         opset_version=_OPSET,
         dynamo=False,
-    )
-    tokenizer.save(str(out / TOKENIZER))
-    dimension = np.asarray(encoder.encode([""], show_progress_bar=False)).shape[1]
-    prompts = getattr(encoder, "prompts", {}) or {}
-    return EncoderSettings(
-        id=model.id,
-        revision=model.revision,
-        source="exported",
-        dimension=int(dimension),
-        max_length=int(encoder.max_seq_length or 512),
-        pooling="exported",
-        prompt=str(prompts.get(encoder.default_prompt_name, "")) if encoder.default_prompt_name else "",
-        lower_case=False,
     )

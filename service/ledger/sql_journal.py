@@ -43,7 +43,7 @@ class SqlJournal:
         return cls(Database(url, durable=durable))
 
     def acquire(self, timeout: float) -> bool:
-        """See the contract. A database that is away leaves us standby, logged."""
+        """See the contract. A database that is away leaves us standby; whoever reads on is told."""
         try:
             if self._lock is None and not wait_for(self._try_lock, timeout, _POLL):
                 return False
@@ -51,7 +51,7 @@ class SqlJournal:
                 connection.execute(sa.update(DECIDER).values(epoch=DECIDER.c.epoch + 1))
                 self._epoch = connection.scalar(sa.select(DECIDER.c.epoch)) or 0
         except Unavailable as error:
-            _log.warning("ledger unavailable, decider stays standby: %s", error)
+            _log.debug("ledger unavailable, decider stays standby: %s", error)
             self._release()
             time.sleep(timeout)
             return False

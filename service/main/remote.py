@@ -62,6 +62,9 @@ def call(method: str, url: str, path: str, token_file: Path | None = None, body:
         reason = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):
         reason = answer.reason_phrase
+    if answer.status_code == 401:
+        came = f"it came from {token_file or 'TILTMETER_TOKEN'}"
+        reason = f"{reason}; {came if secret else 'set TILTMETER_TOKEN or give --token-file'}"
     raise DataError(f"{url}{path}: {answer.status_code}: {reason}")
 
 

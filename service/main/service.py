@@ -193,6 +193,8 @@ class Service:
         def note(trouble: str | None) -> None:
             if trouble and not self._trouble.get(part):
                 _log.warning("cannot connect, trying again", extra=fields(part=part, error=trouble))
+            elif self._trouble.get(part) and not trouble:
+                _log.info("connected", extra=fields(part=part))
             self._trouble[part] = trouble
 
         return note

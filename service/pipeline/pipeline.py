@@ -29,7 +29,7 @@ FLUSH_EVERY = 5.0
 FLUSH_PROMPTS = 50_000
 """Prompts after which it is flushed earlier."""
 HEARTBEAT = 15.0
-"""Longest silence of a worker that has nothing to flush, in seconds."""
+"""Longest silence of a worker that has nothing to flush, in seconds; less with short windows, which would be long over before it."""
 POLL_LIMIT = 8192
 _POLL_TIMEOUT = 0.25
 _WATERMARK_EVERY = 0.25
@@ -39,7 +39,8 @@ _RETRY = (0.5, 30.0)
 class Source(Protocol):
     """Where prompts come from.
 
-    May also have ``pause(partitions)``: hold back exactly these, until the next call; and ``trouble``: why nothing can be read now.
+    May also have ``pause(partitions)``: hold back exactly these, until the next call; ``leave()``: take in nothing more, and tell the
+    last progress of partitions that end with this process; and ``trouble``: why nothing can be read now.
     """
 
     def poll(self, limit: int, timeout: float) -> Batch:
@@ -94,6 +95,7 @@ class Pipeline:
         self._source, self._ledger, self._scoring = source, ledger, scoring
         self._windows, self._worker = windows, worker
         self._observe, self._scored, self._clock, self._monotonic = observe, scored, clock, monotonic
+        self._heartbeat = min(HEARTBEAT, max(FLUSH_EVERY, windows.length))
         self._pending = Pending(windows.length)
         self._totals: Counter[tuple[str, str]] = Counter()
         self._rejected: Counter[str] = Counter()
@@ -122,9 +124,8 @@ class Pipeline:
                     _log.info("rewinding: %s", reason)
                     self._rewind(stop)
                 except Unavailable as reason:
-                    self._ledger_up = False
+                    self._note_away(reason)
                     self._publish()
-                    _log.warning("%s; next attempt in %.1f s", reason, pause)
                     stop.wait(pause)
                     pause = min(2 * pause, _RETRY[1])
                     self._rewind(stop)
@@ -166,7 +167,7 @@ class Pipeline:
             # Assigned, idle or ended partitions are news that may close windows.
             return True
         if not pending.moved:
-            return waited >= HEARTBEAT
+            return waited >= self._heartbeat
         # A paused partition waits for the decider, and the decider for this flush.
         return waited >= FLUSH_EVERY or pending.count >= FLUSH_PROMPTS or pending.urgent or bool(self._paused)
 
@@ -181,7 +182,8 @@ class Pipeline:
         self._held = held | {name: span.stop for name, span in report.positions.items()}
         self._held_lease = pending.lease
         self._flushed_at = self._time("flush", started)
-        self._last_flush, self._ledger_up = self._clock(), True
+        self._last_flush = self._clock()
+        self._note_back()
         self._totals.update(pending.totals(repeats))
         self._repeats += pending.repeats + len(repeats)
         self._flags = pending.flags()
@@ -202,7 +204,7 @@ class Pipeline:
                 self._source.rewind()
                 break
             except Unavailable as reason:
-                _log.warning("%s; next attempt in %.1f s", reason, pause)
+                self._note_away(reason)
                 if stop.wait(pause):
                     break
                 pause = min(2 * pause, _RETRY[1])
@@ -231,9 +233,22 @@ class Pipeline:
         except Unavailable as reason:
             _log.debug("watermark unknown: %s", reason)
 
+    def _note_away(self, reason: Unavailable) -> None:
+        if self._ledger_up:
+            _log.warning("%s; trying again until it is back", reason)
+        self._ledger_up = False
+
+    def _note_back(self) -> None:
+        if not self._ledger_up:
+            _log.info("the ledger is back")
+        self._ledger_up = True
+
     def _last_words(self) -> None:
-        """Flush what is left; what cannot be flushed is read again by whoever comes next."""
-        if self._pending.moved:
+        """Flush what is left, and that no window need wait for us; what cannot be flushed is read again by whoever comes next."""
+        leave = getattr(self._source, "leave", None)
+        if leave is not None:
+            self._pending.progress = leave()
+        if self._pending.moved or leave is not None:
             try:
                 self._flush()
             except (Rewound, Unavailable) as reason:

@@ -28,6 +28,7 @@ class Reason(StrEnum):
 
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
+    NOT_GZIP = "not_gzip"
     TOO_LARGE = "too_large"
     TOO_DEEP = "too_deep"
     NOT_AN_OBJECT = "not_an_object"
@@ -89,17 +90,17 @@ class Decoder:
         patterns.sort(key=lambda pair: -len(pair[0]))
         self._patterns = [(re.compile(translate(wire.replace("[", "[[]").replace("?", "[?]"))), name) for wire, name in patterns]
 
-    def decode(self, raw: bytes | Mapping[str, Any], transport_time: float | None, default_id: str) -> Prompt | Rejection:
+    def decode(self, raw: object, transport_time: float | None, default_id: str) -> Prompt | Rejection:
         """A prompt, or the reason why this record is none.
 
         Args:
-            raw: JSON bytes, or a row already parsed.
+            raw: JSON bytes, or a row already parsed (a dict, or it is rejected).
             transport_time: when the transport got it, seconds since the epoch; None where only the record knows.
             default_id: identity of a record that carries none.
         """
         record = _parse(raw) if isinstance(raw, bytes) else raw
-        if isinstance(record, Rejection):
-            return record
+        if not isinstance(record, dict):
+            return record if isinstance(record, Rejection) else _not_an_object(record)
         text = self._find_text(record)
         if text is None:
             return Rejection(Reason.NO_TEXT, f"nothing readable at '{self._text_name}'" if self._text_name else _NO_TEXT)
@@ -174,9 +175,11 @@ def _parse(raw: bytes) -> Mapping[str, Any] | Rejection:
             return _parse(raw[3:])
         place = f"line {error.lineno} column {error.colno}" if isinstance(error, json.JSONDecodeError) else "a number has too many digits"
         return Rejection(Reason.NOT_JSON, place)
-    if not isinstance(record, dict):
-        return Rejection(Reason.NOT_AN_OBJECT, f"expected a JSON object, not {_JSON_NAMES.get(type(record), 'a number')}")
-    return record
+    return record if isinstance(record, dict) else _not_an_object(record)
+
+
+def _not_an_object(record: object) -> Rejection:
+    return Rejection(Reason.NOT_AN_OBJECT, f"expected a JSON object, not {_JSON_NAMES.get(type(record), 'a number')}")
 
 
 _JSON_NAMES: dict[type, str] = {list: "a list", str: "a string", bool: "a boolean", type(None): "null"}

@@ -127,7 +127,7 @@ class HttpSource:
         """Records whose own time was not believed."""
         return self._decoder.replaced_times
 
-    def offer(self, records: Sequence[bytes | Mapping[str, object]], key: str | None = None) -> Future[Counted]:
+    def offer(self, records: Sequence[object], key: str | None = None) -> Future[Counted]:
         """Take in one post; the future is done when the ledger holds all of it. Safe to call from any thread.
 
         Raises BadRecord, Full, TooMany or Closed; then none of the post is counted.
@@ -144,7 +144,7 @@ class HttpSource:
             with self._changed:
                 del self._receiving[id(token)]
 
-    def _decode(self, records: Sequence[bytes | Mapping[str, object]], received: float) -> list[Prompt]:
+    def _decode(self, records: Sequence[object], received: float) -> list[Prompt]:
         if len(records) > self._settings.max_waiting:
             raise TooMany(f"{len(records)} records in one post; at most {self._settings.max_waiting} may wait: split it")
         prompts = []
@@ -250,18 +250,28 @@ class HttpSource:
         if post.key is not None:
             self._waiting.pop(post.key, None)
 
+    def leave(self) -> Mapping[Partition, Progress]:
+        """Take in nothing more; what was handed over may still be counted. Last progress: an idle partition holds no window open."""
+        with self._changed:
+            self._over = self._over or Closed("shutting down")
+            self._give_up(self._queue)
+            return {self.partition: Progress(self._reached, idle=True)}
+
     def fail(self, error: Exception) -> None:
         """Answer everything that waits with this error and take in nothing more. Whether it was counted is then unknown."""
         with self._changed:
             self._over = self._over or error
-            unknown = Closed("not known to be counted, the pipeline has ended: send it again with the same Idempotency-Key")
-            for post in (*self._flying, *self._queue):
-                self._forget(post)
-                for answer in post.answers:
-                    answer.set_exception(unknown)
-            self._flying.clear()
-            self._queue.clear()
+            self._give_up(self._flying)
+            self._give_up(self._queue)
             self._changed.notify_all()
+
+    def _give_up(self, posts: deque[_Post]) -> None:
+        unknown = Closed("not known to be counted, the pipeline has ended: send it again with the same Idempotency-Key")
+        while posts:
+            post = posts.popleft()
+            self._forget(post)
+            for answer in post.answers:
+                answer.set_exception(unknown)
 
     def close(self) -> None:
         """Take in nothing more."""

@@ -28,8 +28,8 @@ from service.errors import Rewound
 from service.records import Batch, Partition, Prompt, Span
 from service.source.dead_letters import DeadLetter, DeadLetters
 from service.source.decode import Decoder, Reason, Rejection
-from service.source.kafka_client import check_client_libraries, open_consumer, refused, topic_trouble
-from service.source.kafka_group import CONSUMER, RPC, Membership, Place, partition_name
+from service.source.kafka_client import check_client_libraries, find_topic, open_consumer, refused
+from service.source.kafka_group import CONSUMER, Membership, Place, partition_name
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ FUTURE = 86_400.0
 
 _LOOK_EVERY = 5.0
 _BACK_OFF = (0.5, 15.0)
-_TOPIC_ATTEMPTS = 5
 
 
 class KafkaSource:
@@ -190,7 +189,7 @@ class KafkaSource:
             consumer = open_consumer(self._settings, {**CONSUMER, "group_id": self._settings.group}, self._environ)
             group = Membership(consumer, self._settings, self._positions)
             group.subscribe()
-            self._find_topic(consumer)
+            find_topic(consumer, self._settings, self._environ)
             group.look_back()
         except BaseException as error:
             if consumer is not None:
@@ -203,14 +202,6 @@ class KafkaSource:
             return None
         self._consumer, self._group, self._attempts = consumer, group, 0
         return group
-
-    def _find_topic(self, consumer: KafkaConsumer) -> None:
-        """A topic that was created a moment ago takes that long to show."""
-        for attempt in range(_TOPIC_ATTEMPTS):
-            if consumer.partitions_for_topic(self._settings.topic):
-                return
-            time.sleep(0.2 * (attempt + 1))
-        raise topic_trouble(self._settings, self._environ)
 
     def _failed(self, error: KafkaError) -> None:
         """What is the operator's to solve ends the process; what may pass is told and tried again."""
@@ -245,7 +236,7 @@ class KafkaSource:
             self._letters.write(letters)
         if records:
             self.trouble = None
-        self._look(consumer, group, positions)
+        self._look(group, positions)
         self.lag = group.lag()
         self._partitions = frozenset(f"{self._settings.topic}/{n}" for n in consumer.partitions_for_topic(self._settings.topic))
         return Batch(
@@ -286,7 +277,7 @@ class KafkaSource:
         # A producer whose clock is fast must not close the others' windows.
         place.reached = min(reached, now) if wall else reached
 
-    def _look(self, consumer: KafkaConsumer, group: Membership, positions: dict[Partition, Span]) -> None:
+    def _look(self, group: Membership, positions: dict[Partition, Span]) -> None:
         """Every few seconds: which silent partitions are read to their end, and is the broker there at all?"""
         now = time.monotonic()
         every = min(_LOOK_EVERY, self._windows.idle_after / 2)
@@ -295,18 +286,10 @@ class KafkaSource:
             return
         self._looked = now
         try:
-            ends = consumer.end_offsets(silent, timeout_ms=RPC)
+            passed = group.look(silent, self._windows.idle_after)
         except KafkaError as error:
             self._failed(error)
             return
         self.trouble = None
-        for partition in silent:
-            place = group.places[partition]
-            # Past the last record there may be control markers, which only the client's own position passes.
-            reached = consumer.position(partition, timeout_ms=RPC)
-            at_end = reached is not None and reached >= ends[partition]
-            place.idle = at_end and now - place.heard >= self._windows.idle_after
-            if at_end and reached > place.next:
-                start = positions.get(partition_name(partition), Span(place.next, place.next)).start
-                positions[partition_name(partition)] = Span(start, reached)
-                place.next = reached
+        for name, span in passed.items():
+            positions[name] = Span(positions.get(name, span).start, span.stop)

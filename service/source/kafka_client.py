@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ from service.errors import ConfigError
 BOOTSTRAP_SECONDS = 5.0
 """How long one attempt to reach a broker may take."""
 
+_TOPIC_ATTEMPTS = 5
 _EXTRA = "pip install 'kafka-python[crc32c,lz4,snappy,zstd]'"
 
 
@@ -77,7 +79,7 @@ def _open(kind: Callable[..., Any], settings: Kafka, fixed: Mapping[str, Any], e
             client.close()
         if isinstance(error, KafkaConfigurationError | ValueError | TypeError | OSError):
             raise ConfigError(f"{settings.bootstrap_servers}: options of the Kafka client: {error}") from None
-        if refusals.reason is not None:
+        if refusals.reason is not None and isinstance(error, Exception):
             raise ConfigError(f"{settings.bootstrap_servers}: {refusals.reason}") from None
         if isinstance(error, KafkaTimeoutError):
             hint = "takes connections and does not answer; check security_protocol, certificates and login"
@@ -142,7 +144,16 @@ def refused(error: KafkaError, settings: KafkaSource) -> ConfigError | None:
     return None
 
 
-def topic_trouble(settings: KafkaSource, environ: Mapping[str, str] | None = None) -> ConfigError:
+def find_topic(consumer: KafkaConsumer, settings: KafkaSource, environ: Mapping[str, str] | None = None) -> None:
+    """Wait for the prompt topic: one that was created a moment ago takes that long to show. Raises ConfigError when it does not."""
+    for attempt in range(_TOPIC_ATTEMPTS):
+        if consumer.partitions_for_topic(settings.topic):
+            return
+        time.sleep(0.2 * (attempt + 1))
+    raise _topic_trouble(settings, environ)
+
+
+def _topic_trouble(settings: KafkaSource, environ: Mapping[str, str] | None) -> ConfigError:
     """Why the prompt topic does not show: it may not be described, or is not there."""
     admin = open_admin(settings, environ)
     try:

@@ -14,7 +14,7 @@ from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import ConsumerGroupMetadata, MemberState, TopicPartition
 
 from service.config import KafkaSource
-from service.records import Partition, Progress
+from service.records import Partition, Progress, Span
 
 _log = logging.getLogger(__name__)
 
@@ -148,6 +148,24 @@ class Membership:
         """Records between what was handed over and the ends that the broker told last; None until it has told all of them."""
         ends = [(self._consumer.highwater(partition), place.next) for partition, place in self.places.items()]
         return None if any(end is None for end, _ in ends) else sum(max(0, end - at) for end, at in ends)
+
+    def look(self, silent: Sequence[TopicPartition], idle_after: float) -> dict[Partition, Span]:
+        """Ask which of the silent partitions are read to their end, and since ``idle_after`` seconds idle.
+
+        Returns what was passed there without being a record: control markers. Raises KafkaError.
+        """
+        ends = self._consumer.end_offsets(silent, timeout_ms=RPC)
+        # Past the last record there may be control markers, which only the client's own position passes.
+        reached = {partition: self._consumer.position(partition, timeout_ms=RPC) for partition in silent}
+        passed, now = {}, time.monotonic()
+        for partition, position in reached.items():
+            place = self.places[partition]
+            at_end = position is not None and position >= ends[partition]
+            place.idle = at_end and now - place.heard >= idle_after
+            if at_end and position > place.next:
+                passed[partition_name(partition)] = Span(place.next, position)
+                place.next = position
+        return passed
 
     def _is_stale(self, lease: ConsumerGroupMetadata) -> bool:
         """After a change of assignment or generation, during one, or when the lease would fence nothing."""

@@ -80,9 +80,10 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("path", "body"), WRITES)
 async def test_writing_needs_the_token(client: httpx.AsyncClient, stage: Stage, path: str, body: dict[str, Any]) -> None:
-    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
-        answer = await client.post(path, json=body, headers=headers)
-        assert answer.status_code == 401
+    missing, wrong = "this needs the header 'Authorization: Bearer TOKEN'", "this is not the token of this service"
+    for given, said in ((None, missing), ("Bearer wrong", wrong), (f"Basic {TOKEN}", missing)):
+        answer = await client.post(path, json=body, headers={"Authorization": given} if given else {})
+        assert (answer.status_code, answer.json()["detail"]) == (401, said)
         assert answer.headers["www-authenticate"] == "Bearer"
         assert TOKEN not in answer.text
     assert stage.commands == []

@@ -95,7 +95,13 @@ async def test_a_retry_with_its_key_waits_for_the_same_count(client: httpx.Async
             "record 1: no_text: expected 'text', 'prompt' or a user turn",
         ),
         (json.dumps({"text": "canary-text", "model": "other"}), "record 0: unknown_model: 'model' is missing or is no configured name"),
-        (json.dumps([RECORD, 7]), "record 1: not_an_object"),
+        (json.dumps([RECORD, 7]), "record 1: not_an_object: expected a JSON object, not a number"),
+        (json.dumps([RECORD, {"model": "support-bot"}, 7, None]), "record 1: no_text"),
+        (json.dumps([RECORD, None, {"model": "support-bot"}, 7]), "record 1: not_an_object: expected a JSON object, not null"),
+        (
+            '{"text": "a", "model": "support-bot"}\n\n"canary-text"\n{canary-text',
+            "record 1: not_an_object: expected a JSON object, not a string",
+        ),
         (json.dumps(RECORD) + "\n{canary-text\n", "record 1: not_json: line 1 column 2"),
         ("canary-text", "body: not JSON: Expecting value at line 1, column 1"),
         ("[" * 3000, "body: nested too deeply"),
@@ -109,6 +115,31 @@ async def test_a_bad_record_is_named_and_never_quoted(client: httpx.AsyncClient,
     assert answer.json()["detail"].startswith(detail)
     assert "canary-text" not in answer.text
     assert stage.source.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("request_of", "reason"),
+    [
+        ({"json": [RECORD, {"model": "support-bot"}, 7]}, "no_text"),
+        ({"json": [RECORD, 7, {"model": "support-bot"}]}, "not_an_object"),
+        ({"json": {"text": " ", "model": "support-bot"}}, "empty_text"),
+        ({"json": {"text": "a", "model": "other"}}, "unknown_model"),
+        ({"content": b"nonsense"}, "not_json"),
+        ({"content": b"1" * 3999}, "not_an_object"),
+        ({"content": b'{"text": "\xff"}'}, "not_utf8"),
+        ({"content": b"[" * 3000}, "too_deep"),
+        ({"content": b" " * 4001}, "too_large"),
+        ({"json": [{"text": "a", "model": "support-bot"}] * 21}, "too_large"),
+        ({"content": b"plain", "headers": {"Content-Encoding": "gzip"}}, "not_gzip"),
+        ({"content": gzip.compress(b"{}")[:-4], "headers": {"Content-Encoding": "gzip"}}, "not_gzip"),
+    ],
+)
+async def test_every_post_that_is_no_prompts_is_counted_by_its_reason(request_of: dict[str, Any], reason: str) -> None:
+    refused: list[str] = []
+    stage = make(refused=refused.append)
+    async with connected(stage) as client:
+        assert (await post(client, stage, counted=False, **request_of)).status_code in (400, 413)
+    assert refused == [reason]
 
 
 async def test_too_large_is_refused_while_it_streams(client: httpx.AsyncClient, stage: Stage) -> None:

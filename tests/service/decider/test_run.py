@@ -194,7 +194,8 @@ def test_a_fenced_decider_stands_by_and_shows_what_the_other_saw(journal: FakeJo
         rig.loop.step()
 
 
-def test_run_survives_fencing_and_outages_and_ends_with_a_checkpoint(journal: FakeJournal) -> None:
+def test_run_survives_fencing_and_outages_and_ends_with_a_checkpoint(journal: FakeJournal, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     rig, log = Rig(journal), Log()
     journal.entries = log.window(START).drain()
     thread = threading.Thread(target=rig.loop.run)
@@ -209,6 +210,8 @@ def test_run_survives_fencing_and_outages_and_ends_with_a_checkpoint(journal: Fa
         wait(lambda: "the broker is away" in rig.published[-1].blind)
         rig.session.fail = None
         wait(lambda: "the broker is away" not in rig.published[-1].blind)
+        said = [record.getMessage() for record in caplog.records]
+        assert [line for line in said if "go on" in line or "goes on" in line] == ["decider cannot go on, trying again", "decider goes on"]
         journal.entries += log.window(START + 60).drain()
         wait(lambda: len(rig.store.steps) == 2)
     finally:

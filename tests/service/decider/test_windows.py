@@ -130,6 +130,26 @@ def test_a_silent_http_worker_leaves_the_minimum_after_its_lease_and_is_counted(
     assert windows.lost == 1
 
 
+def test_a_worker_that_leaves_holds_no_window_and_one_that_comes_back_finds_none_closed_too_early() -> None:
+    """What an HTTP worker says when it is stopped; posts that come after its return are at most ``max_skew`` old."""
+    windows = wall()
+    add(windows)
+    names = {"http_w": Progress(START + 10)}
+    windows.report(report(START + 30, **names))
+    windows.report(report(CLOSES, worker="v", http_v=Progress(CLOSES)))
+    assert windows.due() is None
+    windows.report(report(START + 31, http_w=Progress(START + 11, idle=True)))
+    assert windows.due() is not None
+    alone = wall()
+    alone.report(report(START + 30, http_w=Progress(START + 11, idle=True)))
+    alone.report(report(CLOSES + 1))  # back, before its first progress
+    assert alone.watermark < START + 60
+    alone.report(report(CLOSES + 500, worker="v"))
+    assert alone.lost == 0
+    alone.advance(CLOSES + 600)
+    assert alone.watermark > CLOSES + 500
+
+
 def test_a_partition_that_another_worker_takes_over_keeps_its_time() -> None:
     windows = wall()
     windows.report(report(CLOSES, "one", prompts_0=Progress(CLOSES)))

@@ -196,11 +196,16 @@ def test_incidents_and_baselines_of_a_running_service(served: tuple[Stage, str],
 def test_a_wrong_token_is_refused_in_the_services_words(served: tuple[Stage, str], tmp_path: Path) -> None:
     stage, url = served
     file = tmp_path / "token"
-    file.write_text("wrong\n")
-    result = tiltmeter("incident", "ack", incident().id, "--url", url, "--token-file", file)
+    file.write_text("sesame-shut\n")
+    ack = ("incident", "ack", incident().id, "--url", url)
+    result = tiltmeter(*ack, "--token-file", file)
     assert result.exit_code == 1
-    assert "401" in result.output
-    assert "wrong" not in result.output
+    assert f"401: this is not the token of this service; it came from {file}" in result.output
+    assert "sesame-shut" not in result.output
+    assert "it came from TILTMETER_TOKEN" in tiltmeter(*ack, TILTMETER_TOKEN="other").output
+    missing = tiltmeter(*ack, TILTMETER_TOKEN="")
+    assert missing.exit_code == 1
+    assert "this needs the header 'Authorization: Bearer TOKEN'; set TILTMETER_TOKEN or give --token-file" in missing.output
     assert stage.commands == []
 
 

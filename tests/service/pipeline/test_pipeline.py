@@ -118,8 +118,8 @@ def pipeline(source, ledger, stop, enough, **options):
         if enough(snapshot):
             stop.set()
 
-    options.setdefault("monotonic", Clock())
-    return Pipeline(source, ledger, StubScoring(), windows=WINDOWS, worker="w1", observe=observe, **options), last
+    options = {"monotonic": Clock(), "windows": WINDOWS} | options
+    return Pipeline(source, ledger, StubScoring(), worker="w1", observe=observe, **options), last
 
 
 def run(source, ledger, enough=lambda s: s.ended, **options):
@@ -168,17 +168,30 @@ def test_sums_do_not_depend_on_batches_failures_or_rewinds(step, failures, rewin
     assert counts(ledger.sums("fr")) == counts(undisturbed.sums("fr"))
 
 
+class Pauses(threading.Event):
+    """Remembers how long it was waited for, and does not wait."""
+
+    def __init__(self):
+        super().__init__()
+        self.waits = []
+
+    def wait(self, timeout=None):
+        self.waits.append(timeout)
+        return self.is_set()
+
+
 def test_an_unavailable_ledger_is_retried_with_back_off_and_loses_nothing(caplog):
-    rows, ledger = prompts(50), ListLedger()
+    caplog.set_level("INFO")
+    rows, ledger, stop = prompts(50), ListLedger(), Pauses()
     ledger.errors = {1: (Unavailable("ledger away"), False), 2: (Unavailable("ledger away"), True)}
     source = ListSource(rows, 100, ledger)
-    snapshot = run(source, ledger)
+    worker, last = pipeline(source, ledger, stop, lambda s: s.ended)
+    worker.run(stop)
     assert sum(s.n for s in ledger.sums().values()) == 50
-    assert (source.rewinds, snapshot.rewinds) == (2, 2)
-    assert [r.getMessage().rsplit("; ")[1] for r in caplog.records if "away" in r.getMessage()] == [
-        "next attempt in 0.5 s",
-        "next attempt in 1.0 s",
-    ]
+    assert (source.rewinds, last[0].rewinds) == (2, 2)
+    assert stop.waits == [0.5, 1.0]
+    # Said once when it goes away and once when it is back, however often it is tried.
+    assert [r.getMessage() for r in caplog.records] == ["ledger away; trying again until it is back", "the ledger is back"]
 
 
 def test_flush_after_five_seconds_or_enough_prompts():
@@ -201,13 +214,15 @@ def test_lease_is_the_one_of_the_last_poll():
     assert ledger.appends[-1][2] == f"lease {source.polls}"
 
 
-def test_a_silent_worker_reports_every_fifteen_seconds():
+@pytest.mark.parametrize(("length", "seconds"), [(600, 15), (60, 15), (10, 10), (5, 5), (1, 5)])
+def test_a_silent_worker_reports_so_often_that_windows_close_soon_after_their_end(length, seconds):
     ledger = ListLedger()
     source = ListSource([], ledger=ledger, ends=False)
     clock = Clock(0.5)
-    run(source, ledger, lambda s: len(ledger.appends) >= 4, monotonic=clock, clock=lambda: clock.now)
+    windows = Windows(length=length, grace=30, max_skew=20)
+    run(source, ledger, lambda s: len(ledger.appends) >= 4, monotonic=clock, clock=lambda: clock.now, windows=windows)
     sent = [report.sent for _, report, _ in ledger.appends]
-    assert all(14 <= b - a <= 17 for a, b in itertools.pairwise(sent[1:]))
+    assert all(seconds - 1 <= b - a <= seconds + 2 for a, b in itertools.pairwise(sent[1:]))
     assert all(not parts and report.partitions == {"in/0"} for parts, report, _ in ledger.appends)
 
 
@@ -257,6 +272,28 @@ def test_posts_are_flushed_at_once_and_repeats_left_out():
     assert [repeats for batch, repeats, _ in source.answered] == [frozenset(), frozenset({"k1"}), frozenset()]
     assert all(batch.prompts == () for batch, _, _ in source.answered)
     assert sorted(p.key or "" for p in ledger.appends[0][0]) == ["", "k1"]
+
+
+class LeavingSource(PostSource):
+    """Ends with one post handed over and not yet flushed."""
+
+    def leave(self):
+        return {"http/w": Progress(7.0, idle=True)}
+
+
+def test_the_last_report_lets_the_partitions_of_this_process_go():
+    for batches, moved in (([post(0, (None, 3))], {"http/w": Span(0, 1)}), ([], {})):
+        ledger, stop = ListLedger(), threading.Event()
+        stop.set()
+        source = LeavingSource(list(batches), ledger)
+        worker, _ = pipeline(source, ledger, stop, lambda s: True)
+        for batch in batches:
+            worker._take(batch)
+        worker.run(stop)
+        [(_, report, _)] = ledger.appends
+        assert report.progress == {"http/w": Progress(7.0, idle=True)}
+        assert report.positions == moved
+        assert len(source.answered) == len(batches)
 
 
 class PausableSource(ListSource):

@@ -5,7 +5,7 @@ import pytest
 
 from service.config import Fields, HttpSource, Model, Windows
 from service.errors import ConfigError, Rewound
-from service.records import Span
+from service.records import Progress, Span
 from service.source.decode import Decoder, Reason
 from service.source.http import EPOCH_BITS, BadRecord, Closed, Counted, Full, TooMany
 from service.source.http import HttpSource as Source
@@ -214,6 +214,21 @@ def test_a_dead_pipeline_answers_everything_that_waits() -> None:
             future.result(timeout=0)
     with pytest.raises(Closed):
         src.offer([record()])
+
+
+def test_leaving_keeps_what_was_handed_over_and_holds_no_window_open() -> None:
+    src = source()
+    flying = src.offer([record()])
+    batch = src.poll(10, 0)
+    queued = src.offer([record()], key="k")
+    assert src.leave() == {"http/a": Progress(NOW - 20, idle=True)}
+    with pytest.raises(Closed, match="same Idempotency-Key"):
+        answered(queued)
+    with pytest.raises(Closed):
+        src.offer([record()])
+    src.committed(batch)
+    assert answered(flying) == Counted(1)
+    assert src.waiting == 0
 
 
 def test_an_empty_post_is_answered_at_once() -> None:
