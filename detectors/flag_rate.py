@@ -68,16 +68,6 @@ class FlagRate:
         self._log10_rate = np.log10(safe)
         self._cap = safe ** (-1 / 3)
 
-    @property
-    def log10_ticket_threshold(self) -> NDArray[np.float64]:
-        """(S,) float64, log10(1 / r); +inf where tickets are disabled."""
-        return np.where(self._enabled[0], -self._log10_rate[0], np.inf)
-
-    @property
-    def log10_page_threshold(self) -> NDArray[np.float64]:
-        """(S,) float64, log10(1 / r); +inf where pages are disabled."""
-        return np.where(self._enabled[1], -self._log10_rate[1], np.inf)
-
     def update(self, windows: Windows) -> Evidence:
         """Take one closed window of every stream; an empty window changes nothing. Raises ValueError for impossible counts."""
         n, x = likelihood.counts(windows, self.null.size)

@@ -15,6 +15,8 @@ import pytest
 from detectors.sketch import BINS, Sketch
 from service.errors import Fenced, Rewound
 from service.ledger.contract import Journal, Ledger
+from service.ledger.sql import SqlLedger
+from service.ledger.sql_journal import SqlJournal
 from service.records import Checkpoint, Command, DeltaKey, Deltas, Entry, Progress, Report, Span
 
 KEY = DeltaKey("b1", "support-bot", "", 600)
@@ -177,7 +179,24 @@ class LedgerSuite:
 
 
 class PositionSuite(LedgerSuite):
-    """For ledgers that hold the input positions themselves."""
+    """For ledgers in a database, which hold the input positions themselves. Subclasses give the fixture ``url``."""
+
+    @pytest.fixture(autouse=True)
+    def on_database(self, url: str) -> Iterator[None]:
+        self.url = url
+        self.opened: list[Ledger | Journal] = []
+        self.ledger, self.journal = self.another_ledger(), self.another_journal()
+        yield
+        for each in self.opened:
+            each.close()
+
+    def another_ledger(self) -> SqlLedger:
+        self.opened.append(ledger := SqlLedger.open(self.url))
+        return ledger
+
+    def another_journal(self) -> SqlJournal:
+        self.opened.append(journal := SqlJournal.open(self.url))
+        return journal
 
     def test_positions_move_with_the_deltas(self):
         assert self.ledger.positions() == {}
