@@ -37,7 +37,7 @@ def check(path: Path, connect: bool, show: bool) -> bool:
 
 
 def _budgets(config: Config) -> Table:
-    """Who got what of both budgets (DESIGN 1: split by weight, thresholds computed)."""
+    """Who got what of both budgets: split by weight, thresholds computed."""
     from math import log10
 
     total = sum(model.weight for model in config.models.values())
