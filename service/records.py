@@ -175,7 +175,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One closed window of one stream: a line of the verdicts file (DESIGN 9). Times in seconds since the epoch."""
+    """One closed window of one stream: a line of the verdicts file (docs/cli.md). Times in seconds since the epoch."""
 
     window_start: float
     window_end: float

@@ -4,6 +4,7 @@ A subclass gives ``make()`` (a fresh ledger and journal on the same log), ``anot
 """
 
 import math
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +15,8 @@ import pytest
 from detectors.sketch import BINS, LENGTHS, Sketch
 from service.errors import Fenced, Rewound
 from service.ledger.contract import Journal, Ledger
+from service.ledger.sql import SqlLedger
+from service.ledger.sql_journal import SqlJournal
 from service.records import Checkpoint, Command, DeltaKey, Deltas, Entry, Progress, Report, Span
 
 KEY = DeltaKey("b1", "support-bot", "", 600)
@@ -178,7 +181,24 @@ class LedgerSuite:
 
 
 class PositionSuite(LedgerSuite):
-    """For ledgers that hold the input positions themselves."""
+    """For ledgers in a database, which hold the input positions themselves. Subclasses give the fixture ``url``."""
+
+    @pytest.fixture(autouse=True)
+    def on_database(self, url: str) -> Iterator[None]:
+        self.url = url
+        self.opened: list[Ledger | Journal] = []
+        self.ledger, self.journal = self.another_ledger(), self.another_journal()
+        yield
+        for each in self.opened:
+            each.close()
+
+    def another_ledger(self) -> SqlLedger:
+        self.opened.append(ledger := SqlLedger.open(self.url))
+        return ledger
+
+    def another_journal(self) -> SqlJournal:
+        self.opened.append(journal := SqlJournal.open(self.url))
+        return journal
 
     def test_positions_move_with_the_deltas(self):
         assert self.ledger.positions() == {}
@@ -196,6 +216,29 @@ class PositionSuite(LedgerSuite):
         assert self.ledger.positions() == {"in/0": 13, "in/1": 5}
         assert self.ledger.append([part(4, "post-9")], report(), None) == frozenset()
         assert counted(self.drain(expected=4)) == 3 + 4
+
+    def test_of_those_who_claim_a_place_at_once_one_gets_it(self):
+        """Over and over: whoever finds the position moved looks again, and in the end everyone has had a place of their own."""
+        ledgers, places = [self.another_ledger() for _ in range(4)], []
+        self.ledger.positions()
+
+        def claim(ledger):
+            while True:
+                held = ledger.positions().get("http/w", 0)
+                with suppress(Rewound):
+                    ledger.claim("http/w", Span(held, held + 1))
+                    places.append(held)
+                    return
+
+        threads = [threading.Thread(target=claim, args=(ledger,)) for ledger in ledgers for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(places) == list(range(12))
+        assert self.ledger.positions() == {"http/w": 12}
+        with pytest.raises(Rewound, match="the ledger is at 12"):
+            self.ledger.claim("http/w", Span(11, 13))
 
     def test_repeats_are_returned(self):
         assert self.ledger.append([part(3, "post-1")], report(), None) == frozenset()

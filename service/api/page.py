@@ -1,12 +1,12 @@
 """The status page: must somebody get up? Answered in the first line, explained below it; rendered on the server, no script."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
 
 from service.api import words
+from service.api.headline import Headline, headline, lead_incident
 from service.api.plot import Mark, evidence_plot, share_plot
 from service.api.view import ModelCard, Monitor, Status, StreamCard
 from service.records import Incident
@@ -21,6 +21,7 @@ _ICONS = {
     "none": '<circle cx="13" cy="13" r="11.5"/><path d="M8 13.5l3.4 3.4L18.4 10"/>',
     "warning": '<path d="M13 2.5L24.6 23H1.4z"/><path d="M13 10v6M13 19.2v.3"/>',
     "critical": '<path d="M8.4 1.5h9.2l6.9 6.9v9.2l-6.9 6.9H8.4l-6.9-6.9V8.4z"/><path d="M13 7v7.5M13 18.5v.4"/>',
+    "quiet": '<circle cx="13" cy="13" r="11.5"/><path d="M7 13h2M12 13h2M17 13h2"/>',
     "blind": '<path d="M1.5 13S6 5.5 13 5.5 24.5 13 24.5 13 20 20.5 13 20.5 1.5 13 1.5 13z"/><path d="M4 22L22 4"/>',
 }
 _TILT = '<path d="M1 11h5l4-9 5 11 3-4h3" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linejoin="round"/>'
@@ -28,16 +29,6 @@ _FAVICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 22 14'%3E%3Cpath d='M1 11h5l4-9 5 11 3-4h3' "
     "fill='none' stroke='%2322577a' stroke-width='2'/%3E%3C/svg%3E"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Headline:
-    """What the first line says: tone (none, warning, critical, blind), one word, one sentence, one explanation."""
-
-    tone: str
-    word: str
-    sentence: str
-    detail: str
 
 
 @cache
@@ -69,56 +60,6 @@ def status_page(status: Status) -> str:
         f"<span>Tiltmeter {escape(status.monitor.version)}</span><span>reloads every {REFRESH} s</span></footer>"
     )
     return document(f"{head.word}: {head.sentence}", body, REFRESH)
-
-
-def headline(status: Status) -> Headline:
-    """The answer in words, by severity first, then blindness, then what is not known yet."""
-    worst = status.worst
-    lead = lead_incident(status.incidents)
-    troubled = [model.name for model in status.models if model.worst == worst]
-    subject = troubled[0] if len(troubled) == 1 else f"{len(troubled)} models"
-    verb = "has" if len(troubled) == 1 else "have"
-    detail = lead.explanation if lead else ""
-    if worst == "critical":
-        acting = {i.acknowledged_by for i in status.incidents if i.severity == "critical"}
-        if None not in acting and acting:
-            return Headline("critical", "Critical", f"{subject} {verb} changed. {_list(acting)} is on it.", detail)
-        return Headline("critical", "Critical", f"Get up: {subject} {verb} changed.", detail)
-    if status.monitor.blind:
-        reasons = "; ".join(status.monitor.blind)
-        return Headline(
-            "blind", "Blind", "The monitor cannot see production.", f"{reasons}. Silence from here means nothing until this is mended."
-        )
-    if worst == "warning":
-        return Headline("warning", "Warning", f"Nobody needs to get up. Look at {subject} in working hours.", detail)
-    if status.monitor.decider == "standby":
-        return Headline(
-            "none", "Standby", "Another process decides.", "This one is ready to take over; below is the last state it has seen."
-        )
-    states = {stream.state for model in status.models for stream in model.streams}
-    if not states:
-        return Headline("blind", "Starting", "Nothing is known yet.", "The decider has not published its first picture.")
-    if states <= {"learning", "idle"} and "learning" in states:
-        return Headline("none", "Learning", "Nobody needs to get up. Still learning what is normal.", _learning_detail(status.models))
-    if states <= {"idle", "insufficient"}:
-        return Headline(
-            "none", "Quiet", "Nobody needs to get up. There is little to judge by.", "Too few prompts arrived lately to tell a change."
-        )
-    if status.incidents:
-        return Headline("none", "Calm", "Nobody needs to get up.", "Open incidents below wake nobody.")
-    return Headline(
-        "none", "Calm", "Nobody needs to get up.", "Production looks like what the models were fine-tuned for, as far as can be told."
-    )
-
-
-def lead_incident(incidents: Sequence[Incident]) -> Incident | None:
-    """The incident to speak of first: the most severe, pages before tickets, then the oldest."""
-    order = {"critical": 0, "warning": 1, "none": 2}
-    return min(incidents, key=lambda i: (order.get(i.severity, 3), i.level != "page", i.opened), default=None)
-
-
-def _learning_detail(models: Sequence[ModelCard]) -> str:
-    return next((model.note for model in models if model.note), "Nothing pages before the learning period is over.")
 
 
 def _verdict(status: Status, head: Headline) -> str:
@@ -199,12 +140,24 @@ def _monitor(monitor: Monitor, now: float) -> str:
 
 
 def _model(model: ModelCard, status: Status) -> str:
-    tone = "blind" if status.monitor.blind and model.worst == "none" else model.worst
-    pill = f'<span class="pill {tone}">{"calm" if tone == "none" else tone}</span>'
+    tone, word = _standing(model, blind=bool(status.monitor.blind))
+    pill = f'<span class="pill {tone}">{word}</span>'
     note = f'<p class="note">{escape(model.note)}</p>' if model.note else ""
     streams = "".join(_stream(model, stream, status) for stream in model.streams)
     owner = f'<span class="soft">owner {escape(model.owner)} · bundle <code>{escape(model.bundle[:12])}</code></span>'
     return f'<article class="card"><header><h2>{escape(model.name)}</h2>{pill}{owner}</header>{note}{streams}</article>'
+
+
+def _standing(model: ModelCard, *, blind: bool) -> tuple[str, str]:
+    """Tone and word for one model: calm is only what could have been otherwise."""
+    states = {stream.state for stream in model.streams}
+    if model.worst != "none":
+        return model.worst, model.worst
+    if blind:
+        return "blind", "blind"
+    if states - {"learning", "idle", "insufficient"}:
+        return "none", "calm"
+    return "quiet", "learning" if "learning" in states else "too little to judge by"
 
 
 def _stream(model: ModelCard, stream: StreamCard, status: Status) -> str:
@@ -219,7 +172,7 @@ def _stream(model: ModelCard, stream: StreamCard, status: Status) -> str:
         f'<div class="stream"><h3>{title} <small>{escape(meaning)}</small> <span class="pill {tone}" title="{escape(stream.state)}">'
         f"{escape(words.STATES.get(stream.state, stream.state))}</span></h3>"
         f"<p>{escape(stream.explanation)}</p><div class='plots'>"
-        f"<figure><figcaption><span>Share</span><span>{now}</span></figcaption>"
+        f"<figure><figcaption><span>Share, normal up to {words.share(stream.null)}</span><span>{now}</span></figcaption>"
         f"{share_plot(stream.history, stream.null, stream.normal, marks, status.window, name, until)}</figure>"
         f"<figure><figcaption><span>Evidence for a change</span><span>{_evidence(stream)}</span></figcaption>"
         f"{evidence_plot(stream.history, ticket, page, marks, status.window, name, until)}</figure></div></div>"
@@ -283,7 +236,3 @@ def _title(stream: str) -> str:
 
 def _power(exponent: float) -> str:
     return f"10<sup>{exponent:.1f}</sup>"
-
-
-def _list(names: set[str | None]) -> str:
-    return " and ".join(sorted(name for name in names if name))

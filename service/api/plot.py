@@ -20,6 +20,9 @@ WIDTH, HEIGHT = 1000.0, 300.0
 POINTS = 120
 """Most points a line has: more cannot be told apart on a page, and a phone has to draw them."""
 
+ROOM = 14.0
+"""What the name of an incident takes of the width of a plot on a phone, in percent."""
+
 _STEPS = (300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800)
 
 Line = NDArray[np.float64]
@@ -93,11 +96,9 @@ def share_plot(
         frame.level(null, "null"),
         frame.polyline(data, data.share, "share"),
     ]
-    labels = [
-        frame.label(top, f"{top:.3g}".rstrip("0") if top < 0.01 else f"{top:.0%}" if top >= 0.02 else f"{top:.1%}"),
-        frame.label(0, "0"),
-    ]
-    labels.append(frame.tag(null, f"normal up to {_percent(null)}", "null"))
+    labels = [frame.label(top, f"{100 * top:.3g}%"), frame.label(null, _percent(null), "null")]
+    if null > 0.12 * top:  # else there is no room for both
+        labels.append(frame.label(0, "0", "zero"))
     summary = f"{name}: share now {_percent(float(data.share[-1]))}, tested against {_percent(null)}, normal {_percent(normal)}"
     return frame.figure(body, labels, summary, marks)
 
@@ -119,7 +120,7 @@ def evidence_plot(
         return _nothing("nothing is tested while no level may be reached")
     highest = max(float(data.ticket.max()), float(data.page.max()) if page is not None else 0.0, ticket or 0.0, page or 0.0, 1.0)
     frame = _Frame(data, highest * 1.12, until)
-    body, labels = [frame.marks(marks)], [frame.label(0, "1")]
+    body, labels = [frame.marks(marks)], [frame.label(0, "1", "zero")]
     for level, threshold, line in (("ticket", ticket, data.ticket), ("page", page, data.page)):
         if threshold is not None:
             body += [frame.level(threshold, level), frame.polyline(data, line, level)]
@@ -174,8 +175,9 @@ class _Frame:
         """Distance from the top of the plot, in percent."""
         return float(self.y(np.array([value]))[0]) / HEIGHT * 100
 
-    def label(self, value: float, text: str) -> str:
-        return f'<span class="y{"" if value else " zero"}" style="top:{self.percent(value):.1f}%">{escape(text)}</span>'
+    def label(self, value: float, text: str, name: str = "top") -> str:
+        """A number beside the axis, where no line runs."""
+        return f'<span class="y {name}" style="top:{self.percent(value):.1f}%">{escape(text)}</span>'
 
     def tag(self, value: float, html: str, name: str) -> str:
         return f'<span class="tag {name}" style="top:{self.percent(value):.1f}%">{html}</span>'
@@ -193,11 +195,16 @@ class _Frame:
         return "".join(parts)
 
     def flags(self, marks: Sequence[Mark]) -> str:
-        """The name of each incident at the top of the plot; it leans left where it would run over the right edge."""
+        """The name of each incident at the foot of the plot; it leans left where it would run over the right edge.
+
+        A ticket next to a page has no name: there is room for one, and the page is what counts.
+        """
         parts = []
-        for mark in marks:
-            place = (mark.opened - self.first) / (self.last - self.first) * 100
-            if 0 <= place <= 100:
+        places = [(mark, (mark.opened - self.first) / (self.last - self.first) * 100) for mark in marks]
+        pages = [place for mark, place in places if mark.level == "page"]
+        for mark, place in places:
+            beside = mark.level != "page" and any(abs(place - page) < ROOM for page in pages)
+            if 0 <= place <= 100 and not beside:
                 side = f"right:{100 - place:.1f}%" if place > 60 else f"left:{place:.1f}%"
                 parts.append(f'<span class="flag {mark.level}" style="{side}">{escape(mark.label)}</span>')
         return "".join(parts)

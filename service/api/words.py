@@ -39,7 +39,12 @@ def span(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{round(hours / 24)} days"
+    return days(round(hours / 24))
+
+
+def days(number: int) -> str:
+    """``1 day``, ``14 days``."""
+    return f"{number:,} day" if number == 1 else f"{number:,} days"
 
 
 def share(value: float) -> str:

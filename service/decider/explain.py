@@ -30,8 +30,9 @@ def changed(stream: str, share: float, low: float, high: float, since: float, no
 
 
 def began(earliest: float, latest: float) -> str:
-    """Interval of the start of a change."""
-    return f"began between {moment(earliest)} and {moment(latest)}"
+    """Interval of the start of a change; nothing when both ends are the same minute, which is told already."""
+    first, last = moment(earliest), moment(latest)
+    return "" if first == last else f"began between {first} and {last}"
 
 
 def grew(topics: Sequence[Topic], rises: Sequence[tuple[int, float]]) -> str:

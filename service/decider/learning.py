@@ -273,7 +273,8 @@ def _checked(flag: str, blocks: Any) -> Blocks:
 
 
 def _describe(rates: Mapping[str, RateBaseline]) -> str:
-    return ", ".join(f"{flag} {rate.rate:.2%} (bound {rate.bound:.2%}, {rate.days} days, {rate.stage})" for flag, rate in rates.items())
+    shown = ((flag, rate, "day" if rate.days == 1 else "days") for flag, rate in rates.items())
+    return ", ".join(f"{flag} {rate.rate:.2%} (bound {rate.bound:.2%}, {rate.days} {days}, {rate.stage})" for flag, rate, days in shown)
 
 
 def _rates(state: Mapping[str, Any]) -> dict[str, RateBaseline]:

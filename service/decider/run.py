@@ -239,5 +239,8 @@ class DeciderLoop:
 def _log_command(entry: AuditEntry) -> None:
     """Who asked for what, of which model or incident, why, and what became of it."""
     asked = {name: entry.arguments[name] for name in ("model", "incident", "verdict", "reason", "source") if entry.arguments.get(name)}
-    level = logging.WARNING if entry.outcome.startswith("refused") else logging.INFO
-    _log.log(level, "command applied", extra=fields(command=entry.kind, actor=entry.actor, **asked, outcome=entry.outcome))
+    told = fields(command=entry.kind, actor=entry.actor, **asked, outcome=entry.outcome)
+    if entry.outcome.startswith("refused"):
+        _log.warning("command refused", extra=told)
+    else:
+        _log.info("command applied", extra=told)

@@ -1,4 +1,4 @@
-"""Which rows become reference and which calibration: whole groups and near-duplicate clusters on one side."""
+"""Which rows become reference and which calibration: whole groups, or runs of neighbouring rows, on one side; near duplicates too."""
 
 from dataclasses import dataclass
 
@@ -12,6 +12,16 @@ from service.fit.collect import NONE, Rows
 
 CALIBRATION_SHARE = 0.2
 CALIBRATION_MAX = 20_000
+RUN = 10
+"""Without groups, rows are held out in runs of so many different texts.
+
+Rows that stand together in a file are often from one hand or one conversation. Held out one by one, their siblings in the reference
+would make them look more usual than production's prompts will be. In a shuffled file a run is no different from single rows.
+"""
+
+_FEWEST_RUNS = 200
+"""A small set is cut into at least so many runs, though they get shorter."""
+
 _COMMON = 5
 """A text that more groups share than this belongs to the population, not to a group: it does not tie groups together."""
 
@@ -26,7 +36,7 @@ class Split:
 
     Attributes:
         reference: (R,) int64, one text for each near-duplicate cluster on the reference side; label: (R,) int64, -1 for none.
-        calibration: (n,) int64, text of every calibration row, repeats kept; unit: (n,) int64, group or cluster it came with.
+        calibration: (n,) int64, text of every calibration row, repeats kept; unit: (n,) int64, group or run it came with.
         clusters: near-duplicate clusters in the whole set.
         left_out: rows on neither side, beyond the limits.
         loosened: True when groups tied by near duplicates had to be taken apart.
@@ -90,9 +100,9 @@ def split_given(rows: Rows, held: Rows, cluster: NDArray[np.int64], *, seed: int
 
 
 def _units(rows: Rows, cluster: NDArray[np.int64]) -> tuple[NDArray[np.int64], bool]:
-    """(E,) unit of each entry: a cluster, or groups tied together by near duplicates."""
+    """(E,) unit of each entry: a run of neighbouring clusters, or groups tied together by near duplicates."""
     if rows.groups == 0:
-        return cluster, False
+        return _runs(cluster), False
     if rows.groups < _FEWEST_UNITS:
         raise DataError(f"the group field has {rows.groups} values; at least {_FEWEST_UNITS} are needed to hold whole groups out")
     unit = _tied(rows, cluster, _COMMON)
@@ -100,6 +110,12 @@ def _units(rows: Rows, cluster: NDArray[np.int64]) -> tuple[NDArray[np.int64], b
     if sizes.max() <= _LARGEST_SHARE * sizes.sum():
         return unit, False
     return _tied(rows, cluster, 0), True
+
+
+def _runs(cluster: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(E,) run of each entry. Clusters are numbered by first appearance, so neighbours in number are neighbours in the file."""
+    names, place = np.unique(cluster, return_inverse=True)
+    return np.asarray(place // max(min(RUN, names.size // _FEWEST_RUNS), 1), np.int64)
 
 
 def _tied(rows: Rows, cluster: NDArray[np.int64], common: int) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from service.api import words
 from service.main.remote import DEFAULT_URL, TokenFile, Url, call, carry_out, console
 
 app = typer.Typer(no_args_is_help=True, help="Show, learn, accept and reset the accepted baseline of a model in a running service.")
@@ -63,7 +64,7 @@ def learn(
 
     summary = learn_history(history, bundle, model, text, time)
     outcome = carry_out(url, "/v1/baseline", token_file, {"action": "learn", "model": model, **summary.arguments})
-    typer.echo(f"{model}: learned from {summary.prompts:,} prompts of {summary.days} days: {outcome}")
+    typer.echo(f"{model}: learned from {summary.prompts:,} prompts of {words.days(summary.days)}: {outcome}")
     typer.echo(f"`tiltmeter baseline accept {model} --reason ...` puts it in force")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from service.api import words
 from service.config import Config, bearer_token, effective, load
 from service.decider.learning import STREAMS
 from service.errors import TiltmeterError
@@ -36,7 +37,7 @@ def check(path: Path, connect: bool, show: bool) -> bool:
 
 
 def _budgets(config: Config) -> Table:
-    """Who got what of both budgets (DESIGN 1: split by weight, thresholds computed)."""
+    """Who got what of both budgets: split by weight, thresholds computed."""
     from math import log10
 
     total = sum(model.weight for model in config.models.values())
@@ -47,9 +48,7 @@ def _budgets(config: Config) -> Table:
             cells = []
             for period, allowed in ((config.budgets.ticket, True), (config.budgets.page, config.detection.paging)):
                 cells += (
-                    [f"{period / weight / 86400:,.0f} days", f"10^{log10(period / weight / config.windows.length):.2f}"]
-                    if allowed
-                    else ["never", "-"]
+                    [words.span(period / weight), f"10^{log10(period / weight / config.windows.length):.2f}"] if allowed else ["never", "-"]
                 )
             table.add_row(name, stream, model.owner, f"{weight:.1%}", *cells)
     return table

@@ -116,7 +116,7 @@ class OneByOne:
 
 
 def rows_of(prompts: Sequence[Prompt], scores: Scores) -> list[dict[str, Any]]:
-    """One scores line for each prompt (DESIGN 9): never its text."""
+    """One line of the scores file (docs/cli.md) for each prompt: never its text."""
     return [
         {
             "id": prompt.id,

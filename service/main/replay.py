@@ -157,7 +157,7 @@ def replay_files(options: Options) -> str | None:
     with ExitStack() as files:
         story = Story(console, _opened(files, options.verdicts))
         for model, what in learned.items():
-            console.print(f"learned {model} from {what.prompts:,} prompts of {what.days} days", markup=False)
+            console.print(f"learned {model} from {what.prompts:,} prompts of {words.days(what.days)}", markup=False)
             _accept(Memory(decider, story.take), model, what.arguments, story)
             for line in story.unpromised(model):
                 console.print(line, style="yellow", markup=False)

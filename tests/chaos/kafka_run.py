@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from chaos import reference
 from chaos.fleet import Fleet, Member
-from chaos.serve import watched_model
+from chaos.serve import watched
 from chaos.traffic import BASE, GRACE, LENGTH, MODELS, PARTITIONS, Plan, Producer
 
 from parts.kafka import Broker
@@ -45,10 +45,20 @@ class Outcome:
 class Run:
     """One run. ``disturb`` is called while the producer works, with this object; what it did is noted.
 
-    ``ledger``: URL of a SQL ledger; the Kafka ledger without.
+    ``ledger``: URL of a SQL ledger; the Kafka ledger without. ``bundle``: scores both models; stub scores without.
     """
 
-    def __init__(self, broker: Broker, folder: Path, plan: Plan, seconds: float, seed: int, ledger: str | None = None) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        folder: Path,
+        plan: Plan,
+        seconds: float,
+        seed: int,
+        *,
+        ledger: str | None = None,
+        bundle: Path | None = None,
+    ) -> None:
         name = uuid.uuid4().hex[:8]
         self.broker, self.plan, self.chance = broker, plan, random.Random(seed)
         self.topic = f"prompts-{name}"
@@ -61,7 +71,7 @@ class Run:
             if ledger
             else {"kind": "kafka", "prefix": f"tiltmeter-{name}", "create_topics": True, **kafka},
             "store": self.store_url,
-            "models": {model: {"bundle": str(folder / "none")} for model in MODELS},
+            "models": {model: {"bundle": str(bundle or folder / "none")} for model in MODELS},
             "windows": {"length": LENGTH, "grace": GRACE, "idle_after": 300, "max_skew": 20, "clock": "event"},
             "detection": {"first_contact": {"duration": 600, "prompts": 500}},
         }
@@ -185,7 +195,7 @@ class Run:
         saved = journal.restore()
         journal.close()
         assert saved is not None, "no checkpoint was written"
-        decider = Decider({name: watched_model(name) for name in config.models}, config)
+        decider = Decider(watched(config), config)
         decider.restore(saved.state)
         picture = decider.picture(active=False, now=0.0)
         return sum(picture.late.values()) + sum(picture.refused.values())

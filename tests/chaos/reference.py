@@ -4,13 +4,15 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos.serve import watched_model
+from chaos.serve import has_bundles, watched
 
 from service.config import Config, load
 from service.decider.decider import Decider
 from service.ledger.sql import SqlLedger
 from service.ledger.sql_journal import SqlJournal
+from service.main.models import Graphs, Models
 from service.pipeline.pipeline import Pipeline
+from service.pipeline.scoring import Scoring
 from service.records import Batch, Progress, Prompt, Span, Verdict
 from stub import StubScoring
 
@@ -37,6 +39,10 @@ class OneSource:
         pass
 
 
+def scoring(config: Config) -> Scoring:
+    return Graphs(Models.load(config), config.compute).scoring() if has_bundles(config) else StubScoring()
+
+
 def verdicts(prompts: Sequence[Prompt], config: Config, folder: Path) -> list[Verdict]:
     """Of every window and stream, in order."""
     url = f"sqlite:///{folder}/reference.db"
@@ -45,7 +51,7 @@ def verdicts(prompts: Sequence[Prompt], config: Config, folder: Path) -> list[Ve
     worker = Pipeline(
         OneSource(prompts),
         ledger,
-        StubScoring(),
+        scoring(config),
         windows=config.windows,
         worker="reference",
         observe=lambda snapshot: stop.set() if snapshot.ended else None,
@@ -53,7 +59,7 @@ def verdicts(prompts: Sequence[Prompt], config: Config, folder: Path) -> list[Ve
     worker.run(stop)
     journal = SqlJournal.open(url)
     assert journal.acquire(5)
-    decider = Decider({name: watched_model(name) for name in config.models}, config)
+    decider = Decider(watched(config), config)
     found: list[Verdict] = []
     while entries := journal.read(decider.position, 5000, 0.1):
         decider.absorb(entries)

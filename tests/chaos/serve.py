@@ -1,4 +1,4 @@
-"""The real service with stub scores, and a place to stop it inside a flush: ``serve.py CONFIG ROLE FOLDER BUNDLES``.
+"""The real service, with stub scores where no bundle is, and a place to stop it in a flush: ``serve.py CONFIG ROLE FOLDER BUNDLES``.
 
 A file ``FOLDER/arm`` with two words arms one stop. Where: ``send`` (before the records), ``offsets`` (between records and offsets) or
 ``commit`` for the Kafka ledger, ``write`` (inside the transaction) or ``answer`` (after it) for the SQL ledger. How: ``freeze``
@@ -15,10 +15,11 @@ from pathlib import Path
 
 from kafka import KafkaProducer
 
-from service.config import load
+from service.config import Config, load
 from service.decider.decider import Watched
 from service.ledger import sql
 from service.logging import setup
+from service.main.models import Models
 from service.main.run import build, run
 from stub import TOPICS, StubScoring
 
@@ -33,6 +34,14 @@ class Topic:
 
 def watched_model(name: str) -> Watched:
     return Watched(f"bundle-of-{name}", NULLS, [Topic((f"word{i}",), 1 / TOPICS) for i in range(TOPICS)])
+
+
+def has_bundles(config: Config) -> bool:
+    return all(model.bundle.is_dir() for model in config.models.values())
+
+
+def watched(config: Config) -> dict[str, Watched]:
+    return Models.load(config).watched(config) if has_bundles(config) else {name: watched_model(name) for name in config.models}
 
 
 def stop_here(folder: Path, where: str) -> None:
@@ -74,8 +83,8 @@ def main(path: str, role: str, folder: Path, bundles: dict[str, str]) -> int:
     # Looking at the watermark is what follows a flush: the counts are in, and nobody has been told.
     before(sql.SqlLedger, "watermark", folder, "answer")
     config = load(Path(path))
-    watched = {name: watched_model(name) for name in config.models}
-    return run(build(config, role, scoring=StubScoring(bundles), watched=watched), config)  # type: ignore[arg-type]
+    stubs = {} if has_bundles(config) else {"scoring": StubScoring(bundles), "watched": watched(config)}
+    return run(build(config, role, **stubs), config)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

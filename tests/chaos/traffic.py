@@ -32,10 +32,17 @@ class Plan:
         """Partition, event time and value of one prompt; neighbours in time differ in partition."""
         chance = random.Random(self.seed * 1_000_003 + number)
         window, place = divmod(number, self.per_window)
-        share = 0.03 if window < self.windows // 3 else 0.15
-        text = f"{'strange' if chance.random() < share else 'plain'} {number} " + "x" * chance.randrange(150, 250)
+        text = self.text(chance, number, changed=window >= self.windows // 3)
         at = BASE + LENGTH * window + LENGTH * place / self.per_window
         return number % PARTITIONS, at, {"text": text, "model": MODELS[chance.random() < 0.4], "id": str(number)}
+
+    def text(self, chance: random.Random, number: int, *, changed: bool) -> str:
+        share = 0.15 if changed else 0.03
+        return f"{'strange' if chance.random() < share else 'plain'} {number} " + "x" * chance.randrange(150, 250)
+
+    def is_strange(self, text: str) -> bool:
+        """As the workers will score it."""
+        return text.startswith("strange")
 
     def ends(self) -> list[tuple[int, float, dict[str, str]]]:
         """One record in every partition two windows later: it closes what is before it."""
@@ -43,7 +50,7 @@ class Plan:
         return [(partition, at, {"text": "plain end", "model": "a", "id": f"end-{partition}"}) for partition in range(PARTITIONS)]
 
     def expected(self) -> dict[tuple[str, int], tuple[int, int, int]]:
-        """(model, window start) -> prompts, strange ones, characters; by the same stub scores as the workers'."""
+        """(model, window start) -> prompts, strange ones, characters."""
         counts: Counter[tuple[str, int]] = Counter()
         strange: Counter[tuple[str, int]] = Counter()
         characters: Counter[tuple[str, int]] = Counter()
@@ -51,7 +58,7 @@ class Plan:
             _, at, value = self.record(number)
             key = (value["model"], int(at // LENGTH * LENGTH))
             counts[key] += 1
-            strange[key] += value["text"].startswith("strange")
+            strange[key] += self.is_strange(value["text"])
             characters[key] += len(value["text"])
         return {key: (n, strange[key], characters[key]) for key, n in counts.items()}
 

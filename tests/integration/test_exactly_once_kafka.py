@@ -6,6 +6,7 @@ The whole size (200,000 prompts, 20 kills, freezes of 15 and 45 s) runs in bench
 import pytest
 from chaos.kafka_run import Outcome, Run
 from chaos.traffic import Plan
+from chaos.words import Words, fitted
 
 
 def disturb(run: Run) -> None:
@@ -53,3 +54,21 @@ def test_positions_in_postgresql_fence_as_well(kafka, postgres, tmp_path):
         run.kill("worker")
 
     check(Run(kafka, tmp_path, Plan(20_000, 400), seconds=45, seed=2, ledger=postgres.new_database()).go(disturb))
+
+
+@pytest.mark.slow
+def test_scores_of_a_real_encoder_count_once_too(kafka, tmp_path):
+    """A fitted bundle instead of stub scores: the same flags in whatever batch a prompt stands, and after every kill."""
+    bundle = fitted(tmp_path)
+
+    def disturb(run: Run) -> None:
+        run.wait(4)
+        run.kill("worker")
+        run.wait(4)
+        run.kill("worker", "commit")
+        run.kill("decider")
+        run.wait(4)
+        run.kill("worker", "offsets")
+
+    plan = Words.of(bundle, 8_000, 100)
+    check(Run(kafka, tmp_path, plan, seconds=20, seed=3, bundle=tmp_path / "bundle").go(disturb))

@@ -9,29 +9,14 @@ from ledger_suite import PositionSuite, counted, part, report
 
 from service.errors import Fenced
 from service.ledger.contract import Unavailable
-from service.ledger.sql import SqlLedger
-from service.ledger.sql_journal import SqlJournal
 from service.records import Checkpoint, Report
 
 
 class TestPostgres(PositionSuite):
-    @pytest.fixture(autouse=True)
-    def on_database(self, postgres):
+    @pytest.fixture
+    def url(self, postgres):
         self.postgres = postgres
-        self.url = postgres.new_database()
-        self.opened = []
-        self.ledger, self.journal = self.another_ledger(), self.another_journal()
-        yield
-        for each in self.opened:
-            each.close()
-
-    def another_ledger(self):
-        self.opened.append(SqlLedger.open(self.url))
-        return self.opened[-1]
-
-    def another_journal(self):
-        self.opened.append(SqlJournal.open(self.url))
-        return self.opened[-1]
+        return postgres.new_database()
 
     def lose_lock(self, journal):
         journal._lock.connection.driver_connection.close()

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.calibration import STRANGE, Calibration
+from detectors.scores import DensityKnn
 from service.errors import DataError
 from service.fit.collect import NONE, FieldNames, Rows, collect
 from service.fit.duplicates import clusters
 from service.fit.head import topic_count
 from service.fit.progress import Lines, Silent
 from service.fit.scripts import script_shares
-from service.fit.split import CALIBRATION_MAX, split, split_given
+from service.fit.split import CALIBRATION_MAX, RUN, split, split_given
 from service.fit.words import topic_words
 
 
@@ -154,6 +156,44 @@ def test_split_keeps_groups_and_clusters_whole(seed: int, grouped: bool) -> None
     assert divided.calibration.size <= 0.2 * rows.count.sum()
     assert np.unique(cluster[divided.reference]).size == divided.reference.size
     assert set(cluster[divided.reference].tolist()) | {int(cluster[i]) for i in held} == set(cluster.tolist())
+
+
+def test_without_groups_neighbouring_rows_are_held_out_together() -> None:
+    n = 4_000
+    divided = split(rows_of([str(i) for i in range(n)]), np.arange(n), seed=0, reference_max=n)
+    runs = divided.calibration.reshape(-1, RUN)
+    assert (runs == runs[:, :1] + np.arange(RUN)).all()
+    assert np.unique(divided.unit).size == len(runs) == 0.2 * n / RUN
+    # A small set has too few rows for long runs.
+    small = split(rows_of([str(i) for i in range(300)]), np.arange(300), seed=0, reference_max=n)
+    assert np.unique(small.unit).size == small.calibration.size == 60
+
+
+def unit_rows(rng: np.random.Generator, people: int, each: int) -> np.ndarray:
+    """Vectors of ``each`` rows by every one of ``people``, who says much the same again and again."""
+    rows = np.repeat(rng.normal(size=(people, 16)), each, axis=0) + 0.3 * rng.normal(size=(people * each, 16))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_what_new_people_write_is_flagged_within_the_bound_when_rows_of_one_hand_stand_together() -> None:
+    shares, bounds = {}, {}
+    for shuffled in (False, True):
+        found = []
+        for seed in range(8):
+            rng = np.random.default_rng(seed)
+            vectors, new = unit_rows(rng, 500, 5), unit_rows(rng, 3_000, 1)
+            if shuffled:
+                vectors = rng.permutation(vectors)
+            rows = rows_of([str(i) for i in range(len(vectors))])
+            divided = split(rows, np.arange(len(vectors)), seed=seed, reference_max=len(vectors))
+            knn = DensityKnn.fit(vectors[divided.reference])
+            calibration = Calibration.fit(knn.score(vectors[divided.calibration]), divided.unit)
+            found.append(((calibration.p_values(knn.score(new)) <= STRANGE).mean(), calibration.pac_bound(STRANGE, 0.005)))
+        shares[shuffled], bounds[shuffled] = np.array(found).T
+    assert (shares[False] <= bounds[False]).all()
+    assert abs(shares[False].mean() - STRANGE) < 0.02
+    # Shuffled, nobody can tell whose rows they are, and the bound does not hold for new people.
+    assert (shares[True] > bounds[True]).all()
 
 
 def test_the_draw_depends_on_the_seed_alone() -> None:

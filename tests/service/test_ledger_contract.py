@@ -8,28 +8,14 @@ from ledger_suite import PositionSuite, counted, part, report
 from service.errors import ConfigError
 from service.ledger.contract import KEY_RETENTION, Unavailable, UnknownVersion, Unusable
 from service.ledger.sql import SqlLedger
-from service.ledger.sql_journal import SqlJournal
 from service.ledger.tables import Database
 from service.records import Checkpoint
 
 
 class TestSqlite(PositionSuite):
-    @pytest.fixture(autouse=True)
-    def on_file(self, tmp_path):
-        self.url = f"sqlite:///{tmp_path}/ledger.db"
-        self.opened = []
-        self.ledger, self.journal = self.another_ledger(), self.another_journal()
-        yield
-        for each in self.opened:
-            each.close()
-
-    def another_ledger(self):
-        self.opened.append(SqlLedger.open(self.url))
-        return self.opened[-1]
-
-    def another_journal(self):
-        self.opened.append(SqlJournal.open(self.url))
-        return self.opened[-1]
+    @pytest.fixture
+    def url(self, tmp_path):
+        return f"sqlite:///{tmp_path}/ledger.db"
 
     def lose_lock(self, journal):
         journal._lock.close()

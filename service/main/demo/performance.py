@@ -28,7 +28,8 @@ FAILED = 1
 
 _OPENING = """[bold]A bank's support assistant was fine-tuned on 5,000 prompts about 38 things that customers ask.[/]
 Its fine-tuning set is fitted, four weeks of its past are learned, and then one week of production is played through the
-real service in event time. What the service says stands after the time; what it is not told stands in italics.
+real service in event time. VERDICT, TICKET, PAGE and RECOVERED are the service's words; the other lines are the narrator's, and the
+service never hears them.
 """
 
 

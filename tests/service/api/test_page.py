@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from web import NOW, history, incident, status, stream
 
 from service.api import plot, words
-from service.api.page import headline, status_page
+from service.api.headline import headline
+from service.api.page import status_page
 from service.api.view import History, Monitor, Status
 
 VOID = {"meta", "link", "br", "path", "circle", "rect", "line", "polyline", "polygon"}
@@ -100,11 +101,37 @@ def test_blind_does_not_hide_a_page() -> None:
         (("learning", "learning"), "Learning"),
         (("idle", "learning"), "Learning"),
         (("idle", "insufficient"), "Quiet"),
+        (("learning", "insufficient"), "Quiet"),
         (("ok", "idle"), "Calm"),
     ],
 )
 def test_what_is_not_known_is_said(states: tuple[str, ...], word: str) -> None:
     assert sentence(status(streams=[stream(state=state) for state in states]))[0] == word
+
+
+@pytest.mark.parametrize(
+    ("states", "pill"),
+    [(("learning", "learning"), "learning"), (("idle", "learning"), "learning"), (("insufficient",), "too little to judge by")],
+)
+def test_what_is_not_promised_yet_is_not_green(states: tuple[str, ...], pill: str) -> None:
+    nothing = {"ticket": None, "page": None}
+    shown = status(streams=[stream(state=state, thresholds=nothing) for state in states])
+    assert headline(shown).tone == "quiet"
+    page = status_page(shown)
+    assert f'<span class="pill quiet">{pill}</span>' in page
+    assert 'class="verdict quiet"' in page
+    assert ">calm<" not in page
+    assert "Calm" not in page
+
+
+def test_calm_says_what_it_does_not_cover() -> None:
+    assert headline(status()).detail == "Production looks like what the models were fine-tuned for, as far as can be told."
+    tickets = status(streams=[stream(thresholds={"ticket": 4.3, "page": None})])
+    assert headline(tickets).detail.endswith("as far as can be told. Only tickets may open, no page.")
+    fresh = replace(tickets.models[0], name="fresh-bot", streams=(stream(state="learning"),))
+    both = replace(status(), models=(*status().models, fresh))
+    assert headline(both).tone == "none"
+    assert headline(both).detail.endswith("What is normal for fresh-bot is still learned: no alarm can come from there yet.")
 
 
 def test_before_any_stream_is_known_the_page_does_not_say_calm() -> None:
@@ -151,12 +178,22 @@ def test_the_ticket_of_a_stream_that_pages_is_a_line_in_the_card_of_the_page() -
     assert status_page(status("critical", incidents=(ticket, other))).count('<div class="line1">') == 2
 
 
+@pytest.mark.parametrize(("apart", "labels"), [(60, ["page"]), (12_000, ["page", "ticket"])])
+def test_the_name_of_a_ticket_gives_way_to_a_page_beside_it(apart: float, labels: list[str]) -> None:
+    page = plot.Mark(NOW - 3000, NOW - 2500, None, "page", "page")
+    ticket = replace(page, opened=page.opened - apart, level="ticket", label="ticket")
+    drawn = plot.share_plot(history(), 0.0586, 0.0536, [page, ticket], 60, "support-bot")
+    assert re.findall(r'class="flag \w+"[^>]*>(\w+)<', drawn) == labels
+    assert drawn.count('class="opened') == 2
+
+
 def test_plots_show_reference_thresholds_and_incidents() -> None:
     marks = [plot.Mark(NOW - 9000, NOW - 8000, NOW - 7000, "page", "page")]
     share = plot.share_plot(history(), 0.0586, 0.0536, marks, 60, "support-bot")
     assert 'class="level null"' in share
     assert 'class="span page"' in share
-    assert "normal up to 5.9%" in share
+    assert re.search(r'class="y null" style="top:[\d.]+%">5.9%<', share)
+    assert "normal up to 5.9%" in status_page(status())
     evidence = plot.evidence_plot(history(), 4.3, 5.4, marks, 60, "support-bot")
     assert evidence.count('class="level ') == 2
     assert "10<sup>5.4</sup>" in evidence
@@ -206,3 +243,7 @@ def test_bins_keep_every_prompt_and_the_highest_evidence() -> None:
 )
 def test_spans_in_words(seconds: float, said: str) -> None:
     assert words.span(seconds) == said
+
+
+def test_one_day_and_many() -> None:
+    assert [words.days(number) for number in (0, 1, 14, 1440)] == ["0 days", "1 day", "14 days", "1,440 days"]

@@ -9,8 +9,8 @@ from decider_log import NULLS, TOPICS, settings, sketch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.decider import explain, state, track
 from service.decider import keys as keys_module
-from service.decider import state, track
 from service.decider.encoding import decode_array, decode_sketch, encode_array, encode_sketch
 from service.decider.incidents import severity
 from service.decider.keys import DAY, Keys
@@ -122,6 +122,11 @@ def test_encodings_are_exact() -> None:
 def test_topic_words_and_none_of_them() -> None:
     assert words(TOPICS, 1) == "roaming"
     assert words(TOPICS, 4) == "none of the known topics"
+
+
+def test_the_start_of_a_change_is_told_once_where_it_is_known_to_the_minute() -> None:
+    assert explain.began(1_700_000_000.0, 1_700_000_000.0) == explain.began(1_700_000_000.0, 1_700_000_039.0) == ""
+    assert explain.began(1_700_000_000.0, 1_700_000_400.0) == "began between 14 Nov 22:13 and 14 Nov 22:20"
 
 
 def learning(purpose: str = "service") -> Learning:

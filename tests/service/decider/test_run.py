@@ -147,7 +147,7 @@ def test_every_command_leaves_one_line_with_who_what_and_why(journal: FakeJourna
             rig.loop.step()
         rig.store.fail = None
         rig.loop.step()
-    said = [(record.levelname, record.fields) for record in caplog.records if record.message == "command applied"]  # type: ignore[attr-defined]
+    said = [(record.levelname, record.fields) for record in caplog.records if record.message in ("command applied", "command refused")]  # type: ignore[attr-defined]
     assert [(level, line["command"], line["actor"]) for level, line in said] == [
         ("INFO", "baseline.learn", "ada"),
         ("INFO", "baseline.accept", "ada"),

@@ -1,24 +1,28 @@
 """Processes of the same name over one SQL ledger: whoever is answered was counted, once, whatever they do in which order."""
 
 import tempfile
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import count
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_suite import counted
 
-from service.config import Fields, HttpSource, Model, Windows
+from service.config import Config, Fields, HttpSource, Model, Windows
 from service.errors import ConfigError, Rewound
 from service.ledger.contract import Unavailable
 from service.ledger.sql import SqlLedger
 from service.ledger.sql_journal import SqlJournal
 from service.ledger.tables import POSITIONS, Database
+from service.main.run import build
 from service.pipeline.pending import Pending
 from service.records import Batch, Entry
 from service.source.decode import Decoder
-from service.source.http import Counted
+from service.source.http import Closed, Counted
 from service.source.http import HttpSource as Source
 from stub import StubScoring
 
@@ -96,6 +100,40 @@ def test_every_acknowledged_post_is_in_the_ledger_once(actions: list[tuple[str, 
                 assert times == 1
         assert logged >= acknowledged
         database.close()
+
+
+def test_a_process_whose_name_is_taken_ends_and_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    config = Config.model_validate(
+        {"source": {"kind": "http"}, "ledger": {"kind": "sql", "url": url}, "models": {"a": {"bundle": "b"}}, "instance": "same"}
+    )
+    service = build(config, "worker", scoring=StubScoring(), watched={})
+    service.start()
+    try:
+        wait(lambda: isinstance(service._source, Source))
+        older = service._source
+        assert isinstance(older, Source)
+        assert older.offer([{"text": "before"}]).result(10) == Counted(1)
+        newer = Process(Database(url))
+        unknown = older.offer([{"text": "after"}])
+        with pytest.raises(Closed, match="same Idempotency-Key"):
+            unknown.result(10)
+        wait(service.ended.is_set)
+        assert service.status == 2
+        said = [record.__dict__ for record in caplog.records if record.levelname == "CRITICAL"]
+        assert len(said) == 1
+        assert "instance: another process named same has taken over http/same" in str(said)
+        assert read(newer.ledger._database) == 1
+        newer.ledger.close()
+    finally:
+        service.stop()
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_of_processes_that_start_at_the_same_time_each_gets_an_epoch(tmp_path: Path) -> None:

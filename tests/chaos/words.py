@@ -1,0 +1,60 @@
+"""Prompts for a real bundle of the tiny encoder, and what it makes of them in one undisturbed pass."""
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import tiny_encoder
+from chaos.traffic import Plan
+
+from detectors.calibration import FAR, STRANGE
+from service.bundle import Bundle
+from service.config import Compute
+from service.encoder import Encoder, Scorer
+from service.fit import fit
+
+KNOWN = "account balance card transfer help my what is the".split()  # noqa: SIM905
+OTHER = "a b c d e f g h ##s".split()  # noqa: SIM905
+_MARGIN = 1e-4
+
+
+def sentence(chance: random.Random, words: list[str]) -> str:
+    return " ".join(chance.choices(words, k=chance.randint(3, 8)))
+
+
+def fitted(folder: Path) -> Bundle:
+    """A bundle of 600 sentences of known words."""
+    chance = random.Random(0)
+    rows = folder / "finetune.jsonl"
+    rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in dict.fromkeys(sentence(chance, KNOWN) for _ in range(600))))
+    return fit([rows], folder / "bundle", encoder=str(tiny_encoder.write(folder / "encoder")))
+
+
+@dataclass(frozen=True)
+class Words(Plan):
+    """A plan of sentences; a third of the way through some of them are made of other words."""
+
+    usual: tuple[str, ...] = ()
+    unusual: tuple[str, ...] = ()
+    strange: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, bundle: Bundle, prompts: int, per_window: int) -> "Words":
+        """Sentences whose flags do not hang on the last digits of a float: those differ with the batch a text is in."""
+        chance = random.Random(1)
+        sentences = [list(dict.fromkeys(sentence(chance, words) for _ in range(1_500))) for words in (KNOWN, OTHER)]
+        texts = [text for some in sentences for text in some]
+        compute = Compute(device="cpu", threads=1)
+        scores = Scorer.open(bundle, compute).score(Encoder.open(bundle, compute).encode(texts))
+        low, high = (bundle.calibration.p_values(scores.score + shift) for shift in (_MARGIN, -_MARGIN))
+        settled = {t for i, t in enumerate(texts) if all((low[i] <= level) == (high[i] <= level) for level in (STRANGE, FAR))}
+        usual, unusual = (tuple(text for text in some if text in settled) for some in sentences)
+        strange = frozenset(text for text, flag in zip(texts, scores.strange.tolist(), strict=True) if flag)
+        return cls(prompts, per_window, usual=usual, unusual=unusual, strange=strange)
+
+    def text(self, chance: random.Random, number: int, *, changed: bool) -> str:
+        return chance.choice(self.unusual if changed and chance.random() < 0.7 else self.usual)
+
+    def is_strange(self, text: str) -> bool:
+        return text in self.strange
