@@ -1,0 +1,178 @@
+"""Would the promise have held on the days a baseline was learned from? A replay at budgets small enough to be counted.
+
+Pages themselves cannot be counted: 28 days are a third of one budget period of 90. So the accepted windows are replayed against budgets of
+one false alarm in A' = 30, 100, 300, 1000 windows, each week against a baseline fitted without it, the evidence consumed at each
+crossing. The promise allows t/A' crossings in t windows at every A', and their number then falls at least like 1/A'. Sessions longer or
+bursts larger than the design effect knows show as more crossings, or as a fall too slow to reach the stream's own budget. What is seen is
+"consistent with the promise", never a proof of it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import pdtrik
+
+from detectors.baseline import PAGING_DAYS
+from detectors.contract import Windows
+from detectors.flag_rate import FlagRate
+from detectors.seasonal import WEEKDAYS, Hours, SeasonalBaseline
+
+BUDGETS = np.array([30, 100, 300, 1000])
+"""A': windows per false alarm at which crossings are counted."""
+
+LEAST_SLOPE = 0.9
+LEAST_CROSSINGS = 20
+"""Crossings over all budgets below which a slope says nothing: one incident crosses at every budget."""
+
+CONFIDENCE = 0.99
+_STEEPEST = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What the replay counted, and whether that is consistent with the promise.
+
+    Attributes:
+        budgets: (4,) int64, A', windows per false alarm.
+        crossings: (4,) int64, counted at each.
+        expected: (4,) float64, t/A', the most that the promise allows in the mean.
+        limit: (4,) int64, what a Poisson count with that mean does not exceed in 99% of cases.
+        slope: of log crossings on log A', positive where they fall, by Poisson regression; NaN where fewer than two budgets were crossed.
+        windows: t, windows that held prompts.
+        kept: whether the stream may page; otherwise tickets only.
+        reason: one sentence for people.
+        smallest_budget: windows per false alarm at which the fitted crossings equal t/A; the strictest budget that would hold. None where
+            nothing is wrong, nothing could be counted, or no budget of at least A' = 30 windows would hold.
+    """
+
+    budgets: NDArray[np.int64]
+    crossings: NDArray[np.int64]
+    expected: NDArray[np.float64]
+    limit: NDArray[np.int64]
+    slope: float
+    windows: int
+    kept: bool
+    reason: str
+    smallest_budget: float | None
+
+
+def check_promise(
+    n: NDArray[np.int64],
+    x: NDArray[np.int64],
+    day: NDArray[np.int64],
+    hour: NDArray[np.int64],
+    *,
+    delta: float,
+    budget: float,
+    block: int = 4,
+    min_effect: float = 0.0,
+) -> Promise:
+    """Replay W accepted windows in order of time.
+
+    The weeks are replayed side by side, each from no evidence, which costs a promise nothing: the expected number of crossings is at most
+    t/A' in each. Under 21 days a part is shorter than a week, so that 14 days remain to fit; it is a day where there are no 14.
+
+    Args:
+        n: (W,) int64, prompts of each window; x: (W,) int64, flagged. Counts of hours or blocks would not do: what a burst does to the
+            evidence is seen only at the length of a window. 60 days of one-minute windows as int32 are 0.7 MB a stream.
+        day: (W,) int64, not falling, and hour: (W,) int64, as in :class:`detectors.seasonal.Hours`.
+        delta, block: as the baseline was fitted with.
+        budget: A of the stream, windows per false page, > 1.
+        min_effect: added to every bound, as in force.
+
+    Raises:
+        ValueError: arrays of different length, impossible counts, days out of order, no prompts, or a budget of at most 1.
+
+    Cost: about 0.4 s for weeks of one-minute windows, 28 days or 60.
+    """
+    hours = Hours(day, hour, n, x)
+    if budget <= 1 or (np.diff(day) < 0).any():
+        raise ValueError("windows must be in order of days, and the budget above one window")
+    whole = SeasonalBaseline.fit(hours, delta, block)
+    if whole.days < PAGING_DAYS:
+        return _verdict(None, 0, budget, f"{whole.days} whole days are too few to check: {PAGING_DAYS} are needed")
+    objection = None if whole.may_page else f"days differ by {whole.day_cv:.0%}, more than a bound could allow for"
+    cells, days = hours.merged(), np.unique(day)
+    size = int(np.clip(whole.days - PAGING_DAYS, 1, WEEKDAYS))
+    parts = []
+    for start in range(0, days.size, size):
+        left = days[start : start + size]
+        first, last = int(np.searchsorted(day, left[0])), int(np.searchsorted(day, left[-1], side="right"))
+        fitted = SeasonalBaseline.fit(cells.without(left), delta, block, least_days=WEEKDAYS + 1)
+        parts.append((fitted, slice(first, last)))
+    bounds = [np.clip(fitted.bound[hour[span]] + min_effect, 1e-9, 0.999) for fitted, span in parts]
+    effects = np.array([fitted.design_effect for fitted, _ in parts])
+    crossings = _replay([n[s] for _, s in parts], [x[s] for _, s in parts], bounds, effects)
+    return _verdict(crossings, int((n > 0).sum()), budget, objection)
+
+
+def _replay(
+    n: list[NDArray[np.int64]], x: list[NDArray[np.int64]], bounds: list[NDArray[np.float64]], effects: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Crossings (4,) of P parts, each (T_p,), at the budgets; parts and budgets are the streams of one detector."""
+    longest, parts, levels = max(part.size for part in n), len(n), BUDGETS.size
+    prompts, flags, null = np.zeros((longest, parts), np.int64), np.zeros((longest, parts), np.int64), np.zeros((longest, parts))
+    for i in range(parts):
+        size = n[i].size
+        prompts[:size, i], flags[:size, i], null[:size, i], null[size:, i] = n[i], x[i], bounds[i], bounds[i][-1]
+    prompts, flags, null = np.tile(prompts, (1, levels)), np.tile(flags, (1, levels)), np.tile(null, (1, levels))
+    streams = parts * levels
+    page_rate = np.repeat(1 / BUDGETS, parts)
+    detector = FlagRate.fit(null=null[0], design_effect=np.tile(effects, levels), ticket_rate=np.zeros(streams), page_rate=page_rate)
+    moved = np.append(False, (np.diff(null, axis=0) != 0).any(axis=1))
+    count = np.zeros(streams, np.int64)
+    for t in range(longest):
+        if moved[t]:
+            detector.move(null[t])
+        count += detector.update(Windows(n=prompts[t], x=flags[t])).page
+    return np.asarray(count.reshape(levels, parts).sum(axis=1))
+
+
+def _verdict(crossings: NDArray[np.int64] | None, windows: int, budget: float, objection: str | None) -> Promise:
+    """Judge the counts (4,); None: nothing was replayed, for the reason given."""
+    expected = windows / BUDGETS
+    limit = np.ceil(pdtrik(CONFIDENCE, np.maximum(expected, 1e-12))).astype(np.int64)
+    if crossings is None:
+        return Promise(BUDGETS, np.zeros_like(BUDGETS), expected, limit, np.nan, windows, False, str(objection), None)
+    slope, level = _slope(crossings)
+    smallest = None
+    if objection is None:
+        over = np.flatnonzero(crossings > limit)
+        reached = level * budget**-slope if np.isfinite(slope) else 0.0
+        if over.size:
+            i = int(over[-1])
+            objection = f"{crossings[i]} crossings at one in {BUDGETS[i]} windows, where the promise allows {expected[i]:.0f}"
+        elif crossings.sum() >= LEAST_CROSSINGS and slope < LEAST_SLOPE and reached > windows / budget:
+            objection = f"crossings fall with the power {slope:.2f} of the budget, where at least {LEAST_SLOPE} is needed"
+        if objection is not None:
+            smallest = _holding(slope, level, windows)
+            held = f"one false alarm in {smallest:.0f} windows would hold" if smallest else "no budget would hold"
+            objection = f"{objection}; by extrapolation {held}"
+    told = (
+        objection or f"consistent with the promise: {crossings[-1]} crossings at one in {BUDGETS[-1]} windows, {expected[-1]:.0f} allowed"
+    )
+    return Promise(BUDGETS, crossings, expected, limit, slope, windows, objection is None, told, smallest)
+
+
+def _slope(crossings: NDArray[np.int64]) -> tuple[float, float]:
+    """s and a of crossings ~ a A'^-s, maximum likelihood of Poisson counts; NaN where fewer than two budgets were crossed."""
+    if (crossings > 0).sum() < 2:
+        return np.nan, np.nan
+    logs = np.log(BUDGETS)
+    wanted = float((crossings * logs).sum() / crossings.sum())
+    low, high = -_STEEPEST, _STEEPEST
+    for _ in range(60):
+        slope = (low + high) / 2
+        weights = np.exp(-slope * (logs - logs.mean()))
+        low, high = (slope, high) if float((weights * logs).sum() / weights.sum()) > wanted else (low, slope)
+    return slope, float(crossings.sum() / np.exp(-slope * logs).sum())
+
+
+def _holding(slope: float, level: float, windows: int) -> float | None:
+    """A at which level A^-slope = windows / A."""
+    if not np.isfinite(slope) or abs(slope - 1) < 1e-6:
+        return None
+    with np.errstate(over="ignore"):
+        found = float(np.exp(np.log(level / windows) / (slope - 1)))
+    return found if np.isfinite(found) and found >= BUDGETS[0] else None
