@@ -200,7 +200,8 @@ class Incident:
     """Something a person should know about, from crossing to recovery.
 
     Attributes:
-        id: ``<model>-<stream>-<level>-<window end, epoch seconds>``: natural, so that a replayed decision is the same incident.
+        id: ``<model>-<stream>-<level>-<window end, epoch seconds>``, of a slice ``<model>-<slice>-<stream>-...``: natural, so that a
+            replayed decision is the same incident.
         level: ``ticket`` or ``page``, which recursion crossed.
         severity: ``warning`` or ``critical`` now, by policy; ``none`` once closed.
         opened: end of the window that crossed; change_start / change_low / change_high: estimated start of the change, with interval.
@@ -231,6 +232,7 @@ class Incident:
     closed_by: str | None = None
     verdict: str | None = None
     reason: str | None = None
+    slice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

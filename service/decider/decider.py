@@ -17,7 +17,7 @@ from service.decider.snapshot import DeciderSnapshot, ModelView, Series, StreamV
 from service.decider.streams import PER_MODEL, Streams
 from service.decider.track import Topic, Track
 from service.decider.windows import OpenWindows
-from service.records import Command, Entry, Report
+from service.records import WHOLE, Command, Entry, Report
 
 KIND, VERSION = "tiltmeter.decider", 1
 
@@ -213,7 +213,7 @@ class Decider:
             unknown_bundle=dict(self._judge.unknown),
             repeats=self._keys.repeats,
             lost_partitions=windows.lost,
-            opened={(place.model_name, place.stream, place.level): count for place, count in self._incidents.opened.items()},
+            opened={(place.model_name, WHOLE, place.stream, place.level): count for place, count in self._incidents.opened.items()},
         )
 
     def _stream(self, index: int, blind: bool) -> StreamView:
@@ -223,6 +223,7 @@ class Decider:
         thresholds = dict(zip(("ticket", "page"), self._streams.thresholds(index), strict=True))
         return StreamView(
             name,
+            WHOLE,
             stream,
             self._judge.state(name, stream, blind=blind, watermark=self._windows.watermark),
             float(self._streams.reference[index]),

@@ -13,11 +13,12 @@ from service.records import Incident, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The newest windows of one stream that had prompts, oldest first; at most 1,440 of them.
+    """The newest windows of one stream that had prompts, oldest first; at most 1,440 of them, of a slice at most 240.
 
     Attributes:
         start: (W,) int64, window start, seconds since the epoch.
-        n, x: (W,) int64, prompts and flagged prompts.
+        n, x: (W,) int64, prompts and what ``StreamView.counted`` says; of embedding_shift windows (n is 1), of topic_mix, language and
+            length the newest 720 windows at most.
         ticket, page: (W,) float32, log10 evidence of the two recursions.
     """
 
@@ -33,6 +34,7 @@ class StreamView:
     """One stream now.
 
     Attributes:
+        slice: empty for the model as a whole.
         state: blind, page, ticket, learning, idle, insufficient or ok.
         reference: share that is normal here (baseline rate, or the bound against the fine-tuning set); null: what is bet against,
             the bound plus the minimum effect.
@@ -40,9 +42,12 @@ class StreamView:
         thresholds: level -> log10 evidence at which it crosses; None where the level is not allowed now.
         share, low, high: share with 95% interval over the windows that the latest verdict's words are about; None before the first.
         latest: verdict of the newest window that had prompts.
+        counted: what share, series and latest are about, such as "strange" or "about roaming sim"; empty before there is a baseline.
+        why: why it may not page; None where it may, and where it never does by its nature.
     """
 
     model_name: str
+    slice: str
     stream: str
     state: str
     reference: float
@@ -54,6 +59,8 @@ class StreamView:
     share: float | None = None
     low: float | None = None
     high: float | None = None
+    counted: str = ""
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ class DeciderSnapshot:
         unknown_bundle: bundle digest -> prompts in closed windows of a bundle not loaded here: stored, not judged.
         repeats: posts left out because their idempotency key was already counted.
         lost_partitions: partitions that left the watermark because their worker fell silent or nobody names them any more.
-        opened: (model, stream, level) -> incidents opened since the state began.
+        opened: (model, slice, stream, level) -> incidents opened since the state began.
         closed_windows: windows closed since the state began, with at least one prompt.
         closing, saving: time spent on deciding a batch of entries, and on a checkpoint.
         incidents: open ones, oldest first; recent: closed ones, newest first, at most 50.
@@ -112,6 +119,6 @@ class DeciderSnapshot:
     unknown_bundle: Mapping[str, int] = field(default_factory=dict)
     repeats: int = 0
     lost_partitions: int = 0
-    opened: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    opened: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
     closing: Timing = field(default_factory=Timing)
     saving: Timing = field(default_factory=Timing)

@@ -123,7 +123,7 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
             for kind, severity in model.severity.items()
         ],
         incidents=incidents,
-        opened=snapshot.opened,
+        opened={(model, stream, level): count for (model, slice_, stream, level), count in snapshot.opened.items() if not slice_},
         stages={"close": snapshot.closing, "checkpoint": snapshot.saving},
     )
 

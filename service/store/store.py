@@ -24,6 +24,7 @@ class Store:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         METADATA.create_all(engine)
+        _add_slice(engine)
 
     @classmethod
     def open(cls, url: str, password: str | None = None) -> "Store":
@@ -121,6 +122,15 @@ class Store:
         )
         for start in range(0, len(values), _ROWS):
             connection.execute(statement, values[start : start + _ROWS])
+
+
+def _add_slice(engine: sa.Engine) -> None:
+    """A history of an earlier version has incidents without a slice."""
+    if any(column["name"] == "slice" for column in sa.inspect(engine).get_columns(INCIDENTS.name)):
+        return
+    absent = "" if engine.dialect.name == "sqlite" else "IF NOT EXISTS "
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"ALTER TABLE {INCIDENTS.name} ADD COLUMN {absent}slice VARCHAR DEFAULT '' NOT NULL"))
 
 
 def _tune(connection: Any, _: Any) -> None:

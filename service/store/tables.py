@@ -69,6 +69,7 @@ INCIDENTS = Table(
     Column("closed_by", String),
     Column("verdict", String),
     Column("reason", Text),
+    Column("slice", String, nullable=False, server_default=""),
     Index("incidents_by_time", "opened"),
 )
 

@@ -163,7 +163,7 @@ def test_further_crossings_are_added_to_the_open_incident(paging: Decider, log: 
     ood = [incident for incident in last.values() if incident.stream == "ood_share"]
     assert sorted(incident.level for incident in ood) == ["page", "ticket"]
     assert all(incident.crossings > 5 for incident in ood)
-    assert paging.picture(active=True, now=0).opened[("bot", "ood_share", "page")] == 1
+    assert paging.picture(active=True, now=0).opened[("bot", "", "ood_share", "page")] == 1
 
 
 def test_paging_switched_off_leaves_tickets() -> None:

@@ -147,3 +147,15 @@ def test_a_lost_file_is_made_again(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_is_a_configuration_error(url: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Store.open(url)
+
+
+def test_a_history_without_slices_of_incidents_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    Store.open(f"sqlite:///{path}").close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE incidents DROP COLUMN slice")
+    connection.close()
+    store = Store.open(f"sqlite:///{path}")
+    store.upsert([Closed(None, {}, (), (incident(60.0), incident(61.0, slice="acme")))])
+    assert [row.slice for row in store.incidents()] == ["acme", ""]
+    store.close()
