@@ -3,7 +3,8 @@
 m(b) = max( r_b (1 + t_{.999, D-7} c sqrt(1 + 7/D)), Clopper-Pearson upper limit of hour b at delta/168 with n_b/d prompts ). The rates r_b
 are credibility estimates (Buehlmann and Straub, 1970; the linear empirical Bayes rule, for beta-binomial counts its posterior mean): an
 hour of the week is drawn towards its hour of the day, and that towards the overall rate, the more the less it holds. How much hours
-differ is the moment estimate of DerSimonian and Laird, 1986. The Clopper-Pearson limit is of the hour's own counts, not of the drawn rate.
+differ is the moment estimate of DerSimonian and Laird, 1986. The Clopper-Pearson limit is of the hour's own counts, not of the drawn rate,
+and n_b/d takes the point estimate of d: at delta/168 the limit is cautious already, and the margin of d belongs to the test.
 
 168 limits cost more than one. One rate for all hours is kept wherever it would find a rise of five points sooner: its design effect then
 contains the rhythm, so that both forms hold what they promise, and the choice is one of delay only.
@@ -135,7 +136,7 @@ class SeasonalBaseline:
         one = _constant(RateBaseline.fit(_blocks(cells, block), delta, least_days))
         if one.days < max(least_days, WEEKDAYS + 1) or one.rate in (0.0, 1.0):
             return one
-        each = _by_hour(cells, delta, block, least_days)
+        each = fit_each_hour(cells, delta, block, least_days)
         if each.may_page != one.may_page:
             return each if each.may_page else one
         prompts = _sums(cells.hour, cells.n, WEEK_HOURS)
@@ -147,8 +148,9 @@ def _constant(one: RateBaseline) -> SeasonalBaseline:
     return SeasonalBaseline(share, bound, one.rate, one.design_effect, one.days, one.day_cv, one.stage, by_hour=False)
 
 
-def _by_hour(cells: Hours, delta: float, block: int, least_days: int) -> SeasonalBaseline:
-    """The form with a rate an hour, whatever it costs."""
+def fit_each_hour(hours: Hours, delta: float, block: int = 4, least_days: int = PAGING_DAYS) -> SeasonalBaseline:
+    """The form with a rate an hour, whatever it costs; arguments as in :meth:`SeasonalBaseline.fit`; 8 whole days at least."""
+    cells = hours.merged()
     n = _sums(cells.hour, cells.n, WEEK_HOURS)
     x = _sums(cells.hour, cells.x, WEEK_HOURS)
     rate = float(x.sum() / n.sum())
@@ -157,7 +159,9 @@ def _by_hour(cells: Hours, delta: float, block: int, least_days: int) -> Seasona
     share, own = _rhythm(n, x, max(found[0], 1.0) if found else 1.0)
     blocks = _blocks(cells, block, share, own)
     effect, days, cv = design_effect(blocks, least_days), whole_days(blocks), day_variation(blocks, WEEKDAYS)
-    limit = upper_limit(np.where(n > 0, x / np.maximum(n, 1), 0.0), n / effect, delta / WEEK_HOURS)
+    left = dispersion(blocks)
+    size = n / (max(left[0], 1.0) if left else effect)
+    limit = upper_limit(np.where(n > 0, x / np.maximum(n, 1), 0.0), size, delta / WEEK_HOURS)
     bound = np.maximum(predicted(share, days, cv, learned=True, fitted=WEEKDAYS), limit)
     return SeasonalBaseline(share, np.minimum(bound, 1.0), rate, effect, days, cv, stage(days, cv, least_days), by_hour=True)
 
