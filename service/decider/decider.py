@@ -12,14 +12,14 @@ from service.decider.commands import Commands
 from service.decider.incidents import Incidents
 from service.decider.judge import Judge
 from service.decider.keys import Keys
-from service.decider.learning import FLAGS, STREAMS, Learning, Purpose
+from service.decider.learning import STREAMS, Learning, Purpose
 from service.decider.snapshot import DeciderSnapshot, ModelView, Series, StreamView
 from service.decider.streams import PER_MODEL, Streams
 from service.decider.track import Topic, Track
 from service.decider.windows import OpenWindows
 from service.records import WHOLE, Command, Entry, Report
 
-KIND, VERSION = "tiltmeter.decider", 1
+KIND, VERSION = "tiltmeter.decider", 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class Decider:
             for name, watched in self._models.items()
         }
         kept = self._load_models(saved)
-        nulls = [self._learning[name].null(flag) for name in self._models for flag in FLAGS]
+        nulls = [self._learning[name].null(WHOLE, stream) for name in self._models for stream in STREAMS]
         self._streams = Streams(list(self._models), nulls, config, [watched.weight for watched in self._models.values()])
         self._judge = Judge(self._models, self._streams, self._incidents, self._learning, self._tracks, config)
         self._commands = Commands(self._judge, self._incidents, self._learning)

@@ -14,7 +14,7 @@ from service.config import Config
 from service.decider import explain
 from service.decider.encoding import decode_array, encode_array
 from service.decider.incidents import Incidents, Place
-from service.decider.learning import FLAGS, STREAMS, Learning
+from service.decider.learning import STREAMS, Learning
 from service.decider.state import of_stream
 from service.decider.streams import LEVELS, PER_MODEL, Streams
 from service.decider.track import KEPT, Ring, Topic, Track
@@ -99,7 +99,7 @@ class Judge:
                 self._streams.forget_change(stream)
         verdicts = self._verdicts(start, found, n, x, step.evidence)
         for name, sketch in found.items():
-            if self._learning[name].take(start, sketch, not self._incidents.any_open(name)):
+            if self._learning[name].take(start, {WHOLE: sketch}, not self._incidents.any_open(name)):
                 self.renew(name)
         return verdicts
 
@@ -110,7 +110,7 @@ class Judge:
 
     def renew(self, model: str) -> None:
         """Put the nulls that follow from what is learned in force; where they changed, incidents against the old ones end."""
-        self._streams.renew(self._index[model], [self._learning[model].null(flag) for flag in FLAGS])
+        self._streams.renew(self._index[model], [self._learning[model].null(WHOLE, stream) for stream in STREAMS])
 
     def end_all(self, model: str, actor: str, time: float, verdict: str, reason: str) -> None:
         """Close every incident of a model."""

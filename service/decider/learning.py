@@ -4,7 +4,7 @@ A model begins in *first contact* (learn and report only) and goes on against th
 person accepts a *baseline*. The reference opens tickets; it pages once 14 days are learned, if the learned share lies within the bound.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import BLOCK_WINDOWS, PAGING_DAYS, UNLEARNED_EFFECT, Blocks, RateBaseline
+from detectors.embedding_baseline import EmbeddingBaseline
 from detectors.sketch import Sketch
+from detectors.topic_baseline import TopicBaseline
 from service.config import FirstContact
 from service.decider.acceptance import objection
 from service.decider.encoding import decode_array, decode_sketch, encode_array, encode_sketch
+from service.records import WHOLE
 
 STREAMS: Mapping[str, str] = {"ood_share": "strange", "far_share": "far"}
 """Stream -> the count of a sketch it tests."""
@@ -35,13 +38,23 @@ Purpose = Literal["service", "replay", "history"]
 
 
 class Null(NamedTuple):
-    """What one stream is tested against, without the minimum effect, and which levels it may reach."""
+    """What one stream is tested against, without the minimum effect, and which levels it may reach.
 
-    reference: float
-    bound: float
+    ``reference`` (normal) and ``bound`` have one entry, or 168: one for each hour of the week. ``why``: what keeps it from paging.
+    """
+
+    reference: tuple[float, ...]
+    bound: tuple[float, ...]
     design_effect: float
     ticket: bool
     page: bool
+    why: str | None = None
+
+    @classmethod
+    def from_json(cls, values: Sequence[Any]) -> "Null":
+        """Inverse of ``list(null)`` after JSON."""
+        reference, bound, *rest = values
+        return cls(tuple(reference), tuple(bound), *rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +122,14 @@ class Learning:
         self._rates: Mapping[str, RateBaseline] = {}
         self._frozen: Mapping[str, Null] | None = None
 
-    def take(self, start: int, sketch: Sketch, clean: bool) -> bool:
-        """Learn one closed window unless an incident is open (``clean`` False); True when the nulls may have changed with it."""
+    def take(self, start: int, sketches: Mapping[str, Sketch], clean: bool) -> bool:
+        """Learn one closed window unless an incident is open (``clean`` False); True when the nulls may have changed with it.
+
+        ``sketches`` by slice; "" is the whole model, and a window without it is not learned.
+        """
+        sketch = sketches.get(WHOLE)
+        if sketch is None or sketch.n == 0:
+            return False
         if self._since is None:
             self._since = float(start)
         changed = False
@@ -145,7 +164,7 @@ class Learning:
         learned = min(rate.days for rate in self._rates.values()) >= PAGING_DAYS
         if self.phase == "reference" and self._purpose == "service" and self._frozen is None and learned:
             self._frozen = {
-                flag: Null(self._nulls[flag], self._nulls[flag], rate.design_effect, True, rate.rate <= self._nulls[flag])
+                flag: Null((self._nulls[flag],), (self._nulls[flag],), rate.design_effect, True, rate.rate <= self._nulls[flag])
                 for flag, rate in self._rates.items()
             }
 
@@ -157,17 +176,26 @@ class Learning:
         rows = sorted((day, n, (strange, far)[FLAGS.index(flag)]) for (day, _), (n, strange, far) in sorted(self._blocks.items()))
         return _blocks(rows)
 
-    def null(self, flag: str) -> Null:
-        """What the stream of this flag is tested against now."""
-        bound = self._nulls[flag]
+    def null(self, slice: str, stream: str) -> Null:
+        """What a rate stream is tested against now; ``slice`` "" is the whole model."""
+        flag = STREAMS[stream]
+        bound = (self._nulls[flag],)
         if self.accepted is not None:
             rate = self.accepted.rates[flag]
-            return Null(rate.rate, rate.bound, rate.design_effect, True, rate.may_page)
+            return Null((rate.rate,), (rate.bound,), rate.design_effect, True, rate.may_page)
         if self._purpose == "history" or self.phase == "first_contact":
             return Null(bound, bound, UNLEARNED_EFFECT, False, False)
         if self._frozen is not None:
             return self._frozen[flag]
         return Null(bound, bound, UNLEARNED_EFFECT, True, False)
+
+    def mix(self, stream: str) -> TopicBaseline | None:
+        """Accepted shares of the categories that ``stream`` (topic_mix, language, length) watches; None while they are learned."""
+        return None
+
+    def shift(self) -> EmbeddingBaseline | None:
+        """What embedding_shift is tested against; None while it is learned."""
+        return None
 
     def asks(self) -> str | None:
         """Why a baseline should be accepted now."""
@@ -251,7 +279,7 @@ class Learning:
         self._day = max((day for day, _ in self._blocks), default=None)
         self.topics = None if state["topics"] is None else decode_array(state["topics"])
         self._rates = _rates(state["rates"])
-        self._frozen = state["frozen"] and {flag: Null(*null) for flag, null in state["frozen"].items()}
+        self._frozen = state["frozen"] and {flag: Null.from_json(null) for flag, null in state["frozen"].items()}
         self.accepted, self.candidate = _baseline(state["accepted"]), _baseline(state["candidate"])
 
 

@@ -69,8 +69,8 @@ class Streams:
     def _parameters(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Null with the minimum effect, design effect, ticket rate, page rate: (S,) each."""
         nulls = self.nulls
-        self.bound = np.clip(np.array([null.bound for null in nulls]) + self._min_effect, 1e-9, 0.999)
-        self.reference = np.array([null.reference for null in nulls])
+        self.bound = np.clip(np.array([null.bound[0] for null in nulls]) + self._min_effect, 1e-9, 0.999)
+        self.reference = np.array([null.reference[0] for null in nulls])
         self.effect = np.array([null.design_effect for null in nulls])
         ticket = self.full[0] * np.array([null.ticket for null in nulls])
         return self.bound, self.effect, ticket, self.full[1] * np.array([null.page for null in nulls])
@@ -153,7 +153,7 @@ class Streams:
         changed = np.ones(len(self), bool)
         for new, was in pairs:
             same_rates = all(math.isclose(self.full[level][new], state["full"][level][was], rel_tol=1e-12) for level in range(2))
-            changed[new] = Null(*state["nulls"][was]) != self.nulls[new] or not same_rates
+            changed[new] = Null.from_json(state["nulls"][was]) != self.nulls[new] or not same_rates
         if changed.any():
             self._restart(changed)
 

@@ -459,11 +459,11 @@ def test_adding_a_model_keeps_what_the_others_know_but_their_share_of_the_budget
     assert closed == {"ticket", "page"}
 
 
-@pytest.mark.parametrize(("state", "message"), [(b"nonsense", "holds no state"), (None, "reads tiltmeter.decider version 1")])
+@pytest.mark.parametrize(("state", "message"), [(b"nonsense", "holds no state"), (None, "reads tiltmeter.decider version 2")])
 def test_a_checkpoint_of_another_kind_or_version_is_refused(decider: Decider, state: bytes | None, message: str) -> None:
     import json
     import zlib
 
-    newer = zlib.compress(json.dumps({"kind": "tiltmeter.decider", "version": 2}).encode())
+    newer = zlib.compress(json.dumps({"kind": "tiltmeter.decider", "version": 3}).encode())
     with pytest.raises(UnknownState, match=message):
         decider.restore(state or newer)
