@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from service.bundle.detection import RISES, SLICE_BUDGET, SLICES, STREAMS, detection, limits, said
 from service.bundle.manifest import Manifest
 
 _TOPICS_SHOWN = 10
 
 
 def describe(manifest: Manifest, digest: str, topics: Sequence[tuple[tuple[str, ...], float]]) -> str:
-    """Lines for a terminal: encoder, counts, settings, nulls, warnings, largest topics."""
+    """Lines for a terminal: encoder, counts, settings, nulls, warnings, detection table, largest topics. Cost: about 2 s, the table."""
     counts, settings, encoder = manifest.counts, manifest.settings, manifest.encoder
     lines = [
         f"bundle       {digest[:12]} (schema {manifest.schema_version})",
@@ -29,7 +30,23 @@ def describe(manifest: Manifest, digest: str, topics: Sequence[tuple[tuple[str, 
         + f" (wrong with chance {manifest.delta})",
     ]
     lines += [f"warning      {warning}" for warning in manifest.warnings]
+    lines += _detection(manifest)
     largest = sorted(topics, key=lambda topic: -topic[1])[:_TOPICS_SHOWN]
     lines.append(f"topics       {manifest.topics}, the largest:")
     lines += [f"  {share:6.1%}  {' '.join(words) or '(no word may be shown)'}" for words, share in largest]
     return "\n".join(lines)
+
+
+def _detection(manifest: Manifest) -> list[str]:
+    table = detection(manifest.nulls["strange"])
+    lines = [
+        f"pages        after so long, median (90% of runs): one-minute windows, one false page per 90 days over {STREAMS} streams; "
+        f"then with {SLICES} slices of {SLICE_BUDGET:.0%} of the budget"
+    ]
+    heads = ("no slices", "model, with slices", "inside one slice")
+    for speed, reach in table.rates.items():
+        lines.append(f"  {f'{speed} prompts/s':<16}" + "".join(f"{head:>24}" for head in heads))
+        for row, rise in enumerate(RISES):
+            cells = [said(delays[row], table.never) for delays in reach]
+            lines.append(f"  {f'{100 * rise:+g} points':>16}" + "".join(f"{cell:>24}" for cell in cells))
+    return [*lines, f"  {limits(table)}"]

@@ -1,24 +1,16 @@
 """report.html: what was fitted and what can be detected with it, on one page without outside parts."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
-from detectors.calibration import STRANGE, Calibration
-from detectors.delay import Delay, detection_table
+from detectors.calibration import Calibration
+from detectors.delay import Delay
 from service.bundle import Manifest, TopicInfo
+from service.bundle.detection import RISES, SLICE_BUDGET, SLICES, STREAMS, Detection, detection, limits, said
 
-RATES = (1, 10, 50)
-"""Prompts per second of the detection table's columns."""
-
-RISES = (0.005, 0.01, 0.02, 0.05, 0.10, 0.30)
-_WINDOW = 60.0
-_BUDGET = 90 * 86_400.0
-_STREAMS = 2
-_MIN_EFFECT = 0.005
 _TOPICS_SHOWN = 40
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --quiet: #5f6b76; --line: #d5dbe1; --ground: #ffffff; --bar: #3a7ca5; --mark: #b3441e; }
@@ -53,44 +45,42 @@ def write_report(path: Path, manifest: Manifest, topics: Sequence[TopicInfo], ca
     path.write_text("\n".join(part for part in parts if part) + "\n", encoding="utf-8")
 
 
-def detection_rows(manifest: Manifest) -> dict[int, list[Delay]]:
-    """Prompts per second -> delays of a page for each rise, against the bundle's own null plus the default minimum effect."""
-    rate = _WINDOW / _BUDGET / _STREAMS
-    null = manifest.nulls["strange"] + _MIN_EFFECT
-    return {
-        speed: detection_table(null, 1.0, page_rate=rate, flag_rate=STRANGE, prompts_per_window=speed * _WINDOW, rises=RISES, runs=100)
-        for speed in RATES
-    }
-
-
 def _detection(manifest: Manifest) -> str:
-    table = detection_rows(manifest)
-    head = "".join(f'<th class="n">{speed} prompt{"s" if speed > 1 else ""}/s</th>' for speed in RATES)
-    body = "".join(
-        f"<tr><td>{rise * 100:g} points</td>" + "".join(f'<td class="n">{_minutes(table[speed][row])}</td>' for speed in RATES) + "</tr>"
-        for row, rise in enumerate(RISES)
+    table = detection(manifest.nulls["strange"])
+    alone = _table(table, {f"{speed} prompts/s": reach.alone for speed, reach in table.rates.items()})
+    sliced = _table(
+        table,
+        {
+            f"{speed} prompts/s, {name}": delays
+            for speed, reach in table.rates.items()
+            for name, delays in (("whole model", reach.beside), ("one slice", reach.inside))
+        },
     )
     return (
         "<h2>What can be detected</h2>"
         "<p>Time until a page when prompts unlike the fine-tuning set take this much of the traffic: the median, and in "
         "brackets the time within which 90% "
-        "of runs page. Simulated with one-minute windows, one false page per 90 days over two streams, independent prompts, "
-        "four of five strange prompts flagged.</p>"
-        f'<div class="scroll"><table><tr><th>Share of strange prompts rises by</th>{head}</tr>{body}</table></div>'
+        f"of runs page. Simulated with one-minute windows, one false page per 90 days over {STREAMS} streams of equal weight, independent "
+        "prompts, four of five strange prompts flagged. Normal is the bound below plus the default minimum effect: no baseline is accepted "
+        "yet.</p>"
+        f"{alone}<p><strong>{escape(limits(table))}</strong></p>"
+        f"<p>The same when {SLICES} slices of equal traffic are watched too and have {SLICE_BUDGET:.0%} of the budget: the whole model "
+        "hardly waits longer; a rise inside one slice is seen in the traffic of that slice alone, and against a smaller share of the "
+        f"budget.</p>{sliced}"
         "<p class=quiet>Bursts and sessions make it slower, by the design effect that is learned from the stream; an accepted "
         "baseline makes it faster.</p>"
     )
 
 
-def _minutes(delay: Delay) -> str:
-    if math.isinf(delay.median):
-        return "not within a day"
-    return f"{_duration(delay.median)} ({_duration(delay.late) if math.isfinite(delay.late) else 'over a day'})"
-
-
-def _duration(windows: float) -> str:
-    minutes = windows * _WINDOW / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+def _table(table: Detection, columns: Mapping[str, Sequence[Delay]]) -> str:
+    head = "".join(f'<th class="n">{name}</th>' for name in columns)
+    body = "".join(
+        f"<tr><td>{rise * 100:g} {'point' if rise == 0.01 else 'points'}</td>"
+        + "".join(f'<td class="n">{said(delays[row], table.never)}</td>' for delays in columns.values())
+        + "</tr>"
+        for row, rise in enumerate(RISES)
+    )
+    return f'<div class="scroll"><table><tr><th>Share of strange prompts rises by</th>{head}</tr>{body}</table></div>'
 
 
 def _warnings(manifest: Manifest) -> str:

@@ -13,7 +13,7 @@ def show(
     directory: Annotated[Path, typer.Argument(help="Directory made by `tiltmeter fit`.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="The manifest as JSON.")] = False,
 ) -> None:
-    """What was fitted: counts, settings, nulls, topics; every digest is checked on the way.
+    """What was fitted: counts, settings, nulls, topics, which rise pages after how long; every digest is checked on the way.
 
     Example:
 

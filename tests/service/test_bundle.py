@@ -1,6 +1,8 @@
 """A bundle is checked before it is used: every way it can be wrong has its message."""
 
 import json
+import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from service.bundle import (
 )
 from service.bundle import encoder_digest as digest_of
 from service.bundle.bundle import save_calibration, save_manifest, save_topics
+from service.bundle.detection import RATES, detection, said
 from service.errors import ConfigError
 
 COUNTS = Counts(
@@ -103,6 +106,21 @@ def test_another_user_may_read_every_file(bundle: Path) -> None:
     assert len(set(modes.values())) == 1, modes
 
 
+def test_detection_says_what_slices_cost_and_what_is_never_told_from_chance() -> None:
+    table = detection(0.0625)
+    assert table.never == pytest.approx(0.0175 / 0.75)
+    for reach in table.rates.values():
+        for delays in reach:
+            assert [delay.median == math.inf for delay in delays[:2]] == [True, True]
+            assert [said(delay, table.never) for delay in delays[:2]] == ["never", "never"]
+            assert all(a.median >= b.median for a, b in pairwise(delays[2:]))
+        assert all(a.median <= b.median <= c.median for a, b, c in zip(*reach, strict=True))
+    slow, middle, fast = (table.rates[speed] for speed in RATES)
+    assert slow.inside[3].median > 20 * slow.alone[3].median
+    assert slow.alone[2].median > middle.alone[2].median >= fast.alone[2].median
+    assert detection.__wrapped__(0.0625) == table
+
+
 def test_description_says_what_matters(bundle: Path) -> None:
     text = Bundle.load(bundle).describe()
     for part in (
@@ -113,6 +131,8 @@ def test_description_says_what_matters(bundle: Path) -> None:
         "strange at most 9.00%",
         "warning      only few rows",
         "card lost",
+        "50 prompts/s",
+        "A rise of 6.0 points or less is never told from chance",
         "(no word may be shown)",
     ):
         assert part in text

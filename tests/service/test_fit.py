@@ -248,7 +248,8 @@ def test_other_peoples_files_are_not_overwritten(model: str, tmp_path: Path) -> 
 def test_report_is_one_page_without_outside_parts(fitted: Bundle) -> None:
     page = (fitted.path / REPORT).read_text()
     assert not re.search(r"(src|href)=|url\(|@import|<script", page)
-    for part in ("What can be detected", "30 points", "prefers-color-scheme: dark", "Bound on its share", "<svg"):
+    shown = ("What can be detected", "30 points", "500 prompts/s, one slice", "is never told from chance", "Bound on its share")
+    for part in (*shown, "prefers-color-scheme: dark", "<svg"):
         assert part in page
 
 
