@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _UNITS = {
     **dict.fromkeys(("", "s", "sec", "second"), 1),
@@ -118,6 +119,7 @@ class Slices(Settings):
     """Values of the slice field that are counted apart; the rest is folded into 'other'."""
 
     values: list[str] = Field(default_factory=list, max_length=50, description="At most 50 values.")
+    weight: float = Field(0.2, gt=0, lt=1, description="Part of the model's budgets that its slices have together, evenly.")
 
 
 class Model(Settings):
@@ -139,6 +141,15 @@ class Budgets(Settings):
     ticket: Budget = Field("1 per 7 days", validate_default=True, description="False tickets.")
 
 
+def _time_zone(value: str) -> str:
+    """An IANA name that this system knows."""
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError("expected an IANA time zone such as 'Europe/Berlin'") from None
+    return value
+
+
 class Windows(Settings):
     """Event time: how windows are cut and when they close."""
 
@@ -148,6 +159,9 @@ class Windows(Settings):
     blind_after: Seconds = Field(300.0, gt=0, description="No progress for this long means blind.")
     max_skew: Seconds = Field(20.0, ge=0, description="A record's own time is believed if it lies this close to the transport's.")
     max_open: int = Field(60, gt=0, description="A partition this many windows ahead of the slowest is paused.")
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        "UTC", description="IANA name: where a baseline's hours of the week are those of the clock, summer time included."
+    )
     clock: Literal["wall", "event"] = Field("wall", description="event: only the data move time (replay, demo, tests).")
 
     @model_validator(mode="after")
