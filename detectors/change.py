@@ -90,10 +90,7 @@ class ChangePoint:
         length = int(self._length[stream])
         if length == 0:
             raise ValueError(f"stream {stream} has no windows")
-        total = self._cumulative(stream, max(0, length - HISTORY), length)
-        gain = (total[:, -1:] - total[:, :-1]).max(axis=0)[::-1]  # by windows ago
-        plausible = np.flatnonzero(gain >= gain.max() - _DROP)
-        return Change(start=int(gain.argmax()), low=int(plausible[-1]), high=int(plausible[0]))
+        return _newest(self._cumulative(stream, max(0, length - HISTORY), length))
 
     def counts(self, stream: int, windows: int) -> tuple[int, int]:
         """Prompts and flagged among them in the newest ``windows`` windows of ``stream``, or in all kept when fewer."""
@@ -106,11 +103,8 @@ class ChangePoint:
         self._length[likelihood.mask("streams", streams, self._length.size)] = 0
 
     def _cumulative(self, stream: int, start: int, stop: int) -> NDArray[np.float64]:
-        """(G, stop - start + 1): sums of log L_g over the windows before each boundary."""
-        n, x, null, effect = (self._columns[name][stream, start:stop].astype(np.float64) for name in _COLUMNS)
-        slope, offset = likelihood.coefficients(null, likelihood.rising(null), effect)
-        steps = np.cumsum(slope * x + offset * n, axis=1)
-        return np.concatenate([np.zeros((steps.shape[0], 1)), steps], axis=1)
+        """Of the windows from ``start`` on; see :func:`_cumulative`."""
+        return _cumulative(*(self._columns[name][stream, start:stop].astype(np.float64) for name in _COLUMNS))
 
     def _make_room(self) -> None:
         capacity = self._columns["n"].shape[1]
@@ -172,6 +166,43 @@ class ChangePoint:
             columns[name] = np.zeros(kept.shape, kind)
             columns[name][kept] = values
         return cls(length.copy(), columns)
+
+
+def locate(n: NDArray[np.integer], x: NDArray[np.integer], null: NDArray[np.float64], design_effect: float) -> Change:
+    """The change that W >= 1 windows show, (W,) each, the newest last: as :meth:`ChangePoint.estimate` tells it from its own history.
+
+    Raises:
+        ValueError: no windows.
+    """
+    if n.size == 0:
+        raise ValueError("there are no windows")
+    return _newest(_cumulative(n.astype(np.float64), x.astype(np.float64), null, np.full(n.size, design_effect)))
+
+
+def _cumulative(
+    n: NDArray[np.float64], x: NDArray[np.float64], null: NDArray[np.float64], effect: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(G, W + 1): sums of log L_g over the windows before each boundary."""
+    slope, offset = likelihood.coefficients(null, likelihood.rising(null), effect)
+    steps = np.cumsum(slope * x + offset * n, axis=1)
+    return np.concatenate([np.zeros((steps.shape[0], 1)), steps], axis=1)
+
+
+def _newest(total: NDArray[np.float64]) -> Change:
+    gain = (total[:, -1:] - total[:, :-1]).max(axis=0)[::-1]  # by windows ago
+    plausible = np.flatnonzero(gain >= gain.max() - _DROP)
+    return Change(start=int(gain.argmax()), low=int(plausible[-1]), high=int(plausible[0]))
+
+
+def share_intervals(
+    x: NDArray[np.float64], n: NDArray[np.float64], design_effect: NDArray[np.float64], level: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """:func:`share_interval` of S shares at once, (S,) each; 0 and 1 where n is 0. Cost: about 1 microsecond a share."""
+    hits, misses, tail = x / design_effect, (n - x) / design_effect, (1 - level) / 2
+    some, more = x > 0, x < n
+    low = np.where(some, betaincinv(np.where(some, hits, 1.0), misses + 1, tail), 0.0)
+    high = np.where(more, betaincinv(hits + 1, np.where(more, misses, 1.0), 1 - tail), 1.0)
+    return low, high
 
 
 def share_interval(x: float, n: float, design_effect: float, level: float = 0.95) -> tuple[float, float]:

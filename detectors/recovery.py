@@ -81,6 +81,14 @@ class Recovery:
         self._evidence = np.where(where, 0.0, self._evidence)
         self._prepare()
 
+    def move(self, null: ArrayLike, design_effect: ArrayLike) -> None:
+        """Test against other (S,) parameters from here on and keep the evidence: a null that follows the hour of the week."""
+        moved = likelihood.shares("null", null)
+        if moved.shape != self.null.shape:
+            raise ValueError(f"null must hold {self.null.size} numbers, got {moved.size}")
+        self.null, self.design_effect = moved, likelihood.effects(design_effect, moved.size)
+        self._prepare()
+
     def update(self, windows: Windows) -> NDArray[np.bool_]:
         """Take one closed window of every stream; (S,) bool, True where the test crossed and stopped. Empty windows do nothing."""
         n, x = likelihood.counts(windows, self.null.size)
