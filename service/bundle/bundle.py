@@ -14,6 +14,7 @@ from detectors.calibration import Calibration
 from service.bundle.describe import describe
 from service.bundle.files import CALIBRATION, ENCODER_GRAPH, MANIFEST, REFERENCE, SCORER_GRAPH, TOKENIZER, TOPICS, encoder_digest, sha256
 from service.bundle.manifest import SCHEMA, Manifest
+from service.bundle.names import read_names
 from service.errors import ConfigError
 
 _REQUIRED = (ENCODER_GRAPH, TOKENIZER, SCORER_GRAPH, REFERENCE, CALIBRATION, TOPICS)
@@ -35,7 +36,8 @@ class Bundle:
         path: the directory.
         digest: sha256 of manifest.json, which holds the digests of all other files: equal digests mean equal bundles.
         manifest: what was fitted.
-        topics: K topics, in the order of the indices in Scores.
+        topics: K topics, in the order of the indices in Scores, under the names that people gave them.
+        fitted: the same under the words that ``fit`` found.
         calibration: sorted scores of the held-out rows.
     """
 
@@ -43,6 +45,7 @@ class Bundle:
     digest: str
     manifest: Manifest
     topics: Sequence[TopicInfo]
+    fitted: Sequence[TopicInfo]
     calibration: Calibration
 
     @classmethod
@@ -52,7 +55,8 @@ class Bundle:
         Cost: about 0.15 s for 120 MB.
 
         Raises:
-            ConfigError: names the file and what is wrong: absent, changed since it was fitted, of a newer schema, for another encoder.
+            ConfigError: names the file and what is wrong: absent, changed since it was fitted, of another schema, for another encoder,
+                topic names of another bundle.
         """
         path = Path(path)
         manifest = _read_manifest(path / MANIFEST)
@@ -66,12 +70,15 @@ class Bundle:
                 f"{path / MANIFEST}: encoder_digest is not that of {ENCODER_GRAPH} and {TOKENIZER}: the bundle was fitted with "
                 "another encoder"
             )
-        topics = tuple(
+        fitted = tuple(
             TopicInfo(tuple(topic["words"]), float(topic["share"])) for topic in json.loads((path / TOPICS).read_text(encoding="utf-8"))
         )
-        if len(topics) != manifest.topics:
-            raise ConfigError(f"{path / TOPICS}: {len(topics)} topics, the manifest says {manifest.topics}")
-        return cls(path, sha256(path / MANIFEST), manifest, topics, _read_calibration(path / CALIBRATION))
+        if len(fitted) != manifest.topics:
+            raise ConfigError(f"{path / TOPICS}: {len(fitted)} topics, the manifest says {manifest.topics}")
+        digest = sha256(path / MANIFEST)
+        names = read_names(path, digest, len(fitted))
+        topics = tuple(TopicInfo(tuple(names[i].split()), topic.share) if i in names else topic for i, topic in enumerate(fitted))
+        return cls(path, digest, manifest, topics, fitted, _read_calibration(path / CALIBRATION))
 
     @property
     def encoder_digest(self) -> str:

@@ -13,6 +13,8 @@ REFERENCE = "reference.bin"
 """Tiles of reference vectors, read by scorer.onnx as external data."""
 CALIBRATION = "calibration.safetensors"
 TOPICS = "topics.json"
+TOPIC_NAMES = "topic_names.json"
+"""Names given by people; the only file of a bundle that the manifest does not list."""
 REPORT = "report.html"
 
 

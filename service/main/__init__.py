@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from service.errors import ConfigError, DataError
-from service.main import baseline, bundle, incident
+from service.main import baseline, bundle, incident, topics
 
 FAILED, USAGE, REACHED = 1, 2, 3
 """Exit statuses beside 0: failed; usage or configuration; a --fail-on level was reached."""
@@ -75,6 +75,7 @@ app = typer.Typer(
     "Start here:  `tiltmeter demo`, or  `tiltmeter fit finetune.jsonl --out bundle`  and  `tiltmeter replay week.jsonl --bundle bundle`",
 )
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(topics.app, name="topics")
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(incident.app, name="incident")
 

@@ -14,6 +14,7 @@ from service.bundle import (
     MANIFEST,
     SCHEMA,
     SCORER_GRAPH,
+    TOPIC_NAMES,
     Bundle,
     Counts,
     EncoderSettings,
@@ -25,6 +26,7 @@ from service.bundle import (
 from service.bundle import encoder_digest as digest_of
 from service.bundle.bundle import save_calibration, save_manifest, save_topics
 from service.bundle.detection import RATES, detection, said
+from service.bundle.names import rename
 from service.errors import ConfigError
 
 COUNTS = Counts(
@@ -212,4 +214,52 @@ def test_parts_that_do_not_fit_together(bundle: Path) -> None:
     (bundle / "calibration.safetensors").write_bytes(b"no tensors")
     write_manifest(bundle)
     with pytest.raises(ConfigError, match=r"calibration\.safetensors: "):
+        Bundle.load(bundle)
+
+
+def test_names_of_topics_stand_outside_the_digest(bundle: Path) -> None:
+    before = Bundle.load(bundle)
+    rename(bundle, before.digest, 2, 1, "Größe der Karte")
+    rename(bundle, before.digest, 2, 0, "x" * 60)
+    after = Bundle.load(bundle)
+    assert after.digest == before.digest
+    assert after.topics == (TopicInfo(("x" * 60,), 0.75), TopicInfo(("Größe", "der", "Karte"), 0.25))
+    assert after.fitted == before.topics
+    assert "Größe der Karte" in after.describe()
+    rename(bundle, before.digest, 2, 0, "")
+    rename(bundle, before.digest, 2, 1, " ")
+    assert Bundle.load(bundle).topics == before.topics
+    assert not (bundle / TOPIC_NAMES).exists()
+
+
+@pytest.mark.parametrize(
+    ("index", "name", "message"),
+    [
+        (2, "new", "topic 2 does not exist; expected 0 to 1"),
+        (-1, "new", "topic -1 does not exist"),
+        (0, "x" * 61, "has 61 characters; expected 1 to 60"),
+        (0, "two\nlines", "cannot be shown"),
+        (0, "red \x1b[31m", "cannot be shown"),
+        (0, "turned \u202e round", "cannot be shown"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused_and_nothing_is_written(bundle: Path, index: int, name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        rename(bundle, Bundle.load(bundle).digest, 2, index, name)
+    assert not (bundle / TOPIC_NAMES).exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not a file of topic names"),
+        ('{"bundle": "DIGEST", "names": {"one": "x"}}', "not a file of topic names"),
+        ('{"bundle": "0123", "names": {"0": "x"}}', "names the topics of another bundle"),
+        ('{"bundle": "DIGEST", "names": {"7": "x"}}', "topic 7 does not exist"),
+        ('{"bundle": "DIGEST", "names": {"0": 5}}', "a topic's name holds"),
+    ],
+)
+def test_broken_names_are_a_configuration_error(bundle: Path, content: str, message: str) -> None:
+    (bundle / TOPIC_NAMES).write_text(content.replace("DIGEST", Bundle.load(bundle).digest))
+    with pytest.raises(ConfigError, match=f"topic_names.json: {message}"):
         Bundle.load(bundle)

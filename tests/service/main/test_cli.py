@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -40,7 +41,7 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
 
 def test_every_command_of_the_design_is_there() -> None:
-    listed = "fit run demo replay check-config|bundle show|baseline show,learn,accept,reset|incident list,ack,close"
+    listed = "fit run demo replay check-config|bundle show|topics list,rename|baseline show,learn,accept,reset|incident list,ack,close"
     expected = {f"tiltmeter {name}" for name in listed.split("|")[0].split()}
     expected |= {f"tiltmeter {group.split()[0]} {name}" for group in listed.split("|")[1:] for name in group.split()[1].split(",")}
     assert set(commands()) == expected
@@ -118,6 +119,27 @@ def test_bundle_show(bundle: Path) -> None:
     assert "reference" in result.output
     manifest = json.loads(tiltmeter("bundle", "show", bundle, "--json").output)
     assert manifest["schema"] == 2
+
+
+def test_a_renamed_topic_is_shown_by_its_name(bundle: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "bundle"
+    shutil.copytree(bundle, copy)
+    listed = tiltmeter("topics", "list", copy).output.splitlines()
+    assert len(listed) == json.loads(tiltmeter("bundle", "show", copy, "--json").output)["topics"]
+    largest = max(range(len(listed)), key=lambda i: float(listed[i].split()[1].rstrip("%")))
+    renamed = tiltmeter("topics", "rename", copy, largest, "  cards,   lost ")
+    assert renamed.exit_code == 0, renamed.output
+    assert f"topic {largest} is now shown as: cards, lost" in renamed.output
+    now = tiltmeter("topics", "list", copy).output.splitlines()
+    assert "cards, lost  (fitted:" in now[largest]
+    assert [*now[:largest], *now[largest + 1 :]] == [*listed[:largest], *listed[largest + 1 :]]
+    assert "cards, lost" in tiltmeter("bundle", "show", copy).output
+    assert tiltmeter("bundle", "show", copy, "--json").output == tiltmeter("bundle", "show", bundle, "--json").output
+    refused = tiltmeter("topics", "rename", copy, 999, "nothing")
+    assert refused.exit_code == 2
+    assert "topic 999 does not exist" in refused.output
+    assert tiltmeter("topics", "rename", copy, largest, "").exit_code == 0
+    assert tiltmeter("topics", "list", copy).output.splitlines() == listed
 
 
 def test_check_config_prints_who_got_what(bundle: Path, tmp_path: Path) -> None:
