@@ -3,8 +3,9 @@
 Pages themselves cannot be counted: 28 days are a third of one budget period of 90. So the accepted windows are replayed against budgets of
 one false alarm in A' = 30, 100, 300, 1000 windows, each week against a baseline fitted without it, the evidence consumed at each
 crossing. The promise allows t/A' crossings in t windows at every A', and their number then falls at least like 1/A'. Sessions longer or
-bursts larger than the design effect knows show as more crossings, or as a fall too slow to reach the stream's own budget. What is seen is
-"consistent with the promise", never a proof of it.
+bursts larger than the design effect knows show as more crossings, or as a fall too slow to reach the stream's own budget. Levels that
+wander over weeks hardly show in four of them, and break a bound made for days that differ by chance: neighbouring days whose levels
+correlate are refused too. What is seen is "consistent with the promise", never a proof of it.
 """
 
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ LEAST_CROSSINGS = 20
 """Crossings over all budgets below which a slope says nothing: one incident crosses at every budget."""
 
 CONFIDENCE = 0.99
+LEAST_WANDER = 0.03
+"""Day-to-day deviation from which on neighbouring days must not correlate; below it the bound's other allowances are larger."""
+_SIGNIFICANT = 2.33  # standard errors: one-sided 99%
 _STEEPEST = 50.0
 
 
@@ -92,8 +96,12 @@ def check_promise(
     whole = SeasonalBaseline.fit(hours, delta, block)
     if whole.days < PAGING_DAYS:
         return _verdict(None, 0, budget, f"{whole.days} whole days are too few to check: {PAGING_DAYS} are needed")
-    objection = None if whole.may_page else f"days differ by {whole.day_cv:.0%}, more than a bound could allow for"
     cells, days = hours.merged(), np.unique(day)
+    objection = None if whole.may_page else f"days differ by {whole.day_cv:.0%}, more than a bound could allow for"
+    if objection is None and whole.day_cv >= LEAST_WANDER and _wanders(cells, whole.share):
+        objection = (
+            f"days differ by {whole.day_cv:.0%} and neighbouring days alike: the level wanders, and a bound made of days does not hold"
+        )
     size = int(np.clip(whole.days - PAGING_DAYS, 1, WEEKDAYS))
     parts = []
     for start in range(0, days.size, size):
@@ -105,6 +113,25 @@ def check_promise(
     effects = np.array([fitted.design_effect for fitted, _ in parts])
     crossings = _replay([n[s] for _, s in parts], [x[s] for _, s in parts], bounds, effects)
     return _verdict(crossings, int((n > 0).sum()), budget, objection)
+
+
+def _wanders(cells: Hours, share: NDArray[np.float64]) -> bool:
+    """Whether neighbouring days' flags over those expected correlate beyond chance, days of the week taken out."""
+    days, index = np.unique(cells.day, return_inverse=True)
+    factor = np.bincount(index, weights=cells.x) / np.maximum(np.bincount(index, weights=cells.n * share[cells.hour]), 1e-12)
+    many = np.bincount(index)
+    whole = many >= many.max() / 2
+    days, factor = days[whole], factor[whole]
+    means = np.bincount(days % WEEKDAYS, weights=factor, minlength=WEEKDAYS) / np.maximum(
+        np.bincount(days % WEEKDAYS, minlength=WEEKDAYS), 1
+    )
+    left = factor - means[days % WEEKDAYS]
+    neighbours = np.diff(days) == 1
+    total = float((left**2).mean())
+    if total == 0 or not neighbours.any() or days.size <= WEEKDAYS:
+        return False
+    correlation = float((left[1:] * left[:-1])[neighbours].mean()) / total
+    return correlation > _SIGNIFICANT / float(np.sqrt(days.size - WEEKDAYS))
 
 
 def _replay(
