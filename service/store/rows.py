@@ -10,7 +10,10 @@ from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdi
 
 @dataclass(frozen=True, slots=True)
 class WindowRow:
-    """One closed window of one bundle, model and slice: a sketch with its key."""
+    """One closed window of one bundle, model and slice: a sketch with its key.
+
+    ``lengths`` and ``languages`` are None for windows written before they were kept.
+    """
 
     bundle: str
     model_name: str
@@ -24,6 +27,8 @@ class WindowRow:
     characters: int
     histogram: Sequence[int]
     topics: Sequence[int]
+    lengths: Sequence[int] | None = None
+    languages: Sequence[int] | None = None
 
 
 class Step(Protocol):

@@ -1,7 +1,7 @@
 """Upserts and queries on the history; SQLite or PostgreSQL, whichever the URL says."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ class Store:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         METADATA.create_all(engine)
+        _add_columns(engine)
         _add_slice(engine)
 
     @classmethod
@@ -78,6 +79,14 @@ class Store:
         query = sa.select(WINDOWS).order_by(WINDOWS.c.window_start.desc(), WINDOWS.c.model_name, WINDOWS.c.slice, WINDOWS.c.bundle)
         query = _where(query, WINDOWS, since, model_name=model, slice=slice, bundle=bundle)
         return [WindowRow(**row) for row in reversed(self._rows(query, limit))]
+
+    def period(self, model: str, slice: str, since: float, until: float) -> Iterator[WindowRow]:
+        """Every window that starts in [since, until), of whichever bundle, in the order of time; read piece by piece."""
+        query = sa.select(WINDOWS).where(WINDOWS.c.window_start < until).order_by(WINDOWS.c.window_start, WINDOWS.c.bundle)
+        query = _where(query, WINDOWS, since, model_name=model, slice=slice)
+        with self._engine.connect().execution_options(yield_per=_ROWS) as connection:
+            for row in connection.execute(query).mappings():
+                yield WindowRow(**row)
 
     def incidents(self, open_only: bool = False, model: str | None = None, limit: int = 100) -> list[Incident]:
         """Incidents, newest first."""
@@ -139,6 +148,24 @@ def _tune(connection: Any, _: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _add_columns(engine: sa.Engine) -> None:
+    """Give tables of an older history the columns that came since. Another process may be doing the same."""
+    inspector = sa.inspect(engine)
+    for table in METADATA.sorted_tables:
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name in there:
+                continue
+            kind = column.type.compile(engine.dialect)
+            exists = "IF NOT EXISTS " if engine.dialect.name == "postgresql" else ""
+            try:
+                with engine.begin() as connection:
+                    connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {exists}{column.name} {kind}"))
+            except sa.exc.OperationalError as error:
+                if "duplicate column" not in str(error.orig):
+                    raise
+
+
 def _where(query: sa.Select[Any], table: sa.Table, since: float | None, **equal: str | None) -> sa.Select[Any]:
     for name, value in equal.items():
         if value is not None:
@@ -160,6 +187,8 @@ def _window(key: DeltaKey, sketch: Sketch) -> dict[str, Any]:
         "characters": int(sketch.characters),
         "histogram": sketch.histogram.tolist(),
         "topics": sketch.topics.tolist(),
+        "lengths": sketch.lengths.tolist(),
+        "languages": sketch.languages.tolist(),
     }
 
 

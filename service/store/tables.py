@@ -1,4 +1,7 @@
-"""The tables of the history. Every one has a natural key, so that a step written twice is there once."""
+"""The tables of the history. Every one has a natural key, so that a step written twice is there once.
+
+A column that comes later may be NULL: a history made before it gets the column when it is opened, and keeps its rows.
+"""
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
@@ -41,6 +44,8 @@ WINDOWS = Table(
     Column("characters", BigInteger, nullable=False),
     Column("histogram", JSON, nullable=False),
     Column("topics", JSON, nullable=False),
+    Column("lengths", JSON),
+    Column("languages", JSON),
     Index("windows_by_time", "window_start"),
 )
 

@@ -81,8 +81,33 @@ def test_the_newest_verdicts_come_oldest_first(store: Store) -> None:
 def test_windows_by_slice(store: Store) -> None:
     store.upsert([step(60)])
     [whole] = store.windows(slice="")
-    assert whole == WindowRow("B", "bot", "", 60, 100, 2, 1, 0, 1000, 4000, list(range(BINS)), [100, 0])
+    assert whole == WindowRow("B", "bot", "", 60, 100, 2, 1, 0, 1000, 4000, list(range(BINS)), [100, 0], [0] * LENGTHS, [0, 0])
     assert {row.slice for row in store.windows()} == {"", "tenant"}
+
+
+def test_a_period_is_read_whole_and_in_order(store: Store) -> None:
+    store.upsert([step(60 * i) for i in reversed(range(1200))])
+    found = list(store.period("bot", "tenant", 60, 60 * 1100))
+    assert [row.window_start for row in found] == [60 * i for i in range(1, 1100)]
+    assert {row.slice for row in found} == {"tenant"}
+    assert list(store.period("bot", "other", 0, math.inf)) == []
+
+
+def test_an_older_history_gets_the_columns_that_came_since(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/history.db"
+    first = Store.open(url)
+    first.upsert([step(0)])
+    first.close()
+    with sqlite3.connect(tmp_path / "history.db") as connection:
+        for column in ("lengths", "languages"):
+            connection.execute(f"ALTER TABLE windows DROP COLUMN {column}")
+    connection.close()
+    again = Store.open(url)
+    again.upsert([step(60)])
+    assert [row.lengths for row in again.windows(slice="")] == [None, [0] * LENGTHS]
+    assert [row.languages for row in again.windows(slice="")] == [None, [0, 0]]
+    again.close()
+    Store.open(url).close()
 
 
 def test_a_level_that_is_never_reached_keeps_its_infinite_threshold(store: Store) -> None:
