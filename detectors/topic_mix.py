@@ -51,8 +51,8 @@ class Carrier:
 class TopicMix:
     """S streams (or simulated runs) of K + 1 categories, two levels each.
 
-    Components are ordered bet by bet, the rises before the falls, categories within. Cost of an update: about 0.1 ms for one stream of
-    101 categories, and 0.2 ms more in the first window of an hour.
+    Components are ordered bet by bet, the rises before the falls, categories within. Cost of an update: about 0.05 ms for one stream of
+    101 categories, and 0.1 ms more in the first window of an hour. State: 0.3 MB a stream of 101 categories by hour of the week.
     """
 
     def __init__(
@@ -89,6 +89,17 @@ class TopicMix:
 
         Raises:
             ValueError: a value outside its range, or arrays that do not fit together.
+
+        >>> day, hour = np.arange(28 * 24) // 24, np.arange(28 * 24) % 168
+        >>> learned = TopicBaseline.fit(np.tile([7000, 4000, 1000], (28 * 24, 1)), day, hour, 0.01)
+        >>> mix = TopicMix.fit(learned, ticket_rate=[1e-4], page_rate=[1e-5])
+        >>> for _ in range(4):
+        ...     said = mix.update(np.array([[105, 60, 35]]), hour=9)
+        ...     print(said.log10_page.round(1), said.page, mix.carrier().category, mix.carrier().rising)
+        [0.7] [False] [2] [ True]
+        [2.3] [False] [2] [ True]
+        [3.9] [False] [2] [ True]
+        [5.5] [ True] [2] [ True]
         """
         streams = np.size(ticket_rate)
         each = [baseline] * streams if isinstance(baseline, TopicBaseline) else list(baseline)
