@@ -6,8 +6,10 @@ FILE holds train and val, (N, d) float32 unit vectors, with train_y and val_y, o
 learned in every run, one page in 90 days for five streams of equal weight. Worlds: iid; sessions of 10 to 20 prompts of one intent inside
 a window or one prompt a window; rhythm (the mix of intents and the volume follow hour and weekday); day5 and day10 (every day each
 intent's share is multiplied by a factor of its own, of that deviation). Shifts: a share of the prompts is drawn from half, third, decile
-(the rows of each intent that lie furthest along the first principal component of all rows about the mean of their intent: other wording,
-same mix of intents), or swap (rows of one intent). Exit status 1 when a bar is missed.
+(the rows of each intent that lie furthest along the first principal component of all rows about the mean of their intent, towards its
+longer tail: other wording, same mix of intents), swap (rows of one intent), or rewritten (rows of val_rewritten:
+the texts of val in another frame, such as "hi there, could you please help me with this: ... thank you so much", balanced over intents).
+Exit status 1 when a bar is missed.
 """
 
 import argparse
@@ -29,6 +31,9 @@ from detectors.features import Fourier
 PROMPTS, HOUR, DAY, LEARNING_DAYS = 200, 60, 1440, 28
 BUDGET_WINDOWS, STREAMS = 90 * DAY, 5
 PAGE_RATE = 1 / (STREAMS * BUDGET_WINDOWS)
+LOOSE_RATE = 1 / 1000
+"""Pages are rare: that the bets keep a loose budget, too, says more of them."""
+
 DELTA = 0.01 / STREAMS
 SHORTEST, LONGEST = 10, 20
 WORLDS = ("iid", "inside", "spanning", "rhythm", "day5", "day10")
@@ -51,11 +56,19 @@ class Rows:
         self.first = np.cumsum(self.many) - self.many
         self.features = Fourier.fit(self.vectors, seed).fixed_point(self.vectors).astype(np.float32)
 
+        self.rewritten = np.arange(0)
+        with np.load(file, allow_pickle=False) as data:
+            if "val_rewritten" in data:
+                more = Fourier.fit(self.vectors, seed).fixed_point(data["val_rewritten"]).astype(np.float32)
+                self.rewritten = len(self.features) + np.arange(len(more))
+                self.features = np.concatenate([self.features, more])
+
     def wording(self, share: float) -> list[NDArray[np.int64]]:
         """Rows of each intent that lie furthest along the common direction of wording."""
         about = np.concatenate([part - part.mean(axis=0) for part in np.split(self.vectors, self.first[1:])])
         value, vector = np.linalg.eigh(about.T @ about)
         along = about @ vector[:, value.argmax()]
+        along *= np.sign((along**3).sum())
         return [f + np.argsort(-along[f : f + m])[: max(1, round(m * share))] for f, m in zip(self.first, self.many, strict=True)]
 
 
@@ -129,26 +142,29 @@ def learn(traffic: Traffic) -> EmbeddingBaseline:
     return learner.fit(DELTA)
 
 
-def false_pages(rows: Rows, world: str, seed: int, days: int) -> tuple[int, EmbeddingBaseline]:
-    """Pages in ``days`` days that are like the 28 before."""
+def false_pages(rows: Rows, world: str, seed: int, days: int) -> tuple[int, int, EmbeddingBaseline]:
+    """Pages in ``days`` days that are like the 28 before, and crossings at :data:`LOOSE_RATE`."""
     traffic = Traffic(rows, world, np.random.default_rng(seed))
     baseline = learn(traffic)
-    shift, pages = EmbeddingShift.fit(baseline, 0.0, PAGE_RATE), 0
+    shift, pages, loose = EmbeddingShift.fit(baseline, LOOSE_RATE, PAGE_RATE), 0, 0
     for day in range(days):
         n, sums = traffic.draw()
         for window in range(DAY):
-            pages += int(shift.update((day * 24 + window // HOUR) % HOURS, int(n[window]), sums[window]).page[0])
-    return pages, baseline
+            said = shift.update((day * 24 + window // HOUR) % HOURS, int(n[window]), sums[window])
+            pages, loose = pages + int(said.page[0]), loose + int(said.ticket[0])
+    return pages, loose, baseline
 
 
 def changed(rows: Rows, kind: str, share: float, rng: np.random.Generator) -> Windows:
     """A day of iid traffic of which ``share`` of the prompts are replaced."""
     traffic = Traffic(rows, "iid", rng)
-    row = rng.integers(0, len(rows.features), DAY * PROMPTS)
+    row = rng.integers(0, len(rows.vectors), DAY * PROMPTS)
     replaced = np.flatnonzero(rng.random(row.size) < share)
     if kind == "swap":
         intent = int(rng.integers(rows.many.size))
         row[replaced] = rows.first[intent] + rng.integers(0, rows.many[intent], replaced.size)
+    elif kind == "rewritten":
+        row[replaced] = rng.choice(rows.rewritten, replaced.size)
     else:
         wording = rows.wording(SHIFTS[kind])
         for intent, rows_there in enumerate(wording):
@@ -184,18 +200,18 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--seed", type=int, default=20_260_101)
     parser.add_argument("--world", choices=WORLDS, action="append")
-    parser.add_argument("--shift", choices=(*SHIFTS, "swap"), action="append")
+    parser.add_argument("--shift", choices=(*SHIFTS, "swap", "rewritten"), action="append")
     parser.add_argument("--share", type=float, default=0.1)
     arguments = parser.parse_args()
     rows, missed = Rows(arguments.vectors, arguments.seed), False
     everything = not (arguments.world or arguments.shift)
-    shifts = arguments.shift or ([*SHIFTS, "swap"] if everything else [])
+    shifts = arguments.shift or ([*SHIFTS, "swap", *(["rewritten"] if rows.rewritten.size else [])] if everything else [])
     if shifts:
         print("| shift | share | median windows | 90% | not paged in a day | bar |\n|---|---|---|---|---|---|", flush=True)
         baseline = learn(Traffic(rows, "iid", np.random.default_rng(arguments.seed)))
     for kind in shifts:
         found = np.array(delays(rows, baseline, kind, arguments.share, arguments.runs, arguments.seed))
-        kept = kind != "decile" or arguments.share != 0.1 or np.median(found) <= DELAY_BAR
+        kept = kind != "rewritten" or arguments.share != 0.1 or np.median(found) <= DELAY_BAR
         missed |= not kept
         print(
             f"| {kind} | {arguments.share:.0%} | {np.median(found):.0f} | {np.quantile(found, 0.9):.0f} "
@@ -204,19 +220,24 @@ def main() -> int:
         )
     worlds = arguments.world or (list(WORLDS) if everything else [])
     if worlds:
-        print("| world | design effects | null shares at 5% | mean pages | upper 95% | most | seconds a run | bar |", flush=True)
-        print("|---|---|---|---|---|---|---|---|", flush=True)
+        print(
+            "| world | design effects | null shares at 5% | mean pages | upper 95% | most "
+            "| crossings at 1 in 1000 windows over allowed | seconds a run | bar |",
+            flush=True,
+        )
+        print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for world in worlds:
         begun = time.monotonic()
         results = [false_pages(rows, world, arguments.seed + run, arguments.days) for run in range(arguments.runs)]
         pages = np.array([result[0] for result in results])
         upper = float(gammaincinv(pages.sum() + 1, 0.95)) / pages.size
-        effect = np.median([result[1].design_effect for result in results], axis=0).round(2).tolist()
-        null = np.median([result[1].null[:, 0] for result in results], axis=0).round(3).tolist()
+        effect = np.median([result[2].design_effect for result in results], axis=0).round(2).tolist()
+        null = np.median([result[2].null[:, 0] for result in results], axis=0).round(3).tolist()
+        loose = float(np.mean([result[1] for result in results])) / (LOOSE_RATE * arguments.days * DAY)
         kept = pages.mean() <= PAGES_BAR * arguments.days / 90
         missed |= not kept
         print(
-            f"| {world} | {effect} | {null} | {pages.mean():.2f} | {upper:.2f} | {pages.max()} "
+            f"| {world} | {effect} | {null} | {pages.mean():.2f} | {upper:.2f} | {pages.max()} | {loose:.2f} "
             f"| {(time.monotonic() - begun) / arguments.runs:.0f} | {'kept' if kept else 'MISSED'} |",
             flush=True,
         )

@@ -174,7 +174,7 @@ class EmbeddingLearner:
         counted = week * HOURS + hour
         self._days = {day for day in self._days if day > counted // HOURS_A_DAY - 7 * WEEKS} | {counted // HOURS_A_DAY}
         self._week.add(counted, n, fourier)
-        if counted // HOURS_A_DAY >= self._day.period:  # an hour told twice, at the end of summer time, cannot go back a day
+        if self._day.period <= counted // HOURS_A_DAY and len(self._days) <= PAGING_DAYS:  # not needed later
             self._day.add(counted, n, fourier)
 
     def fit(self, delta: float) -> EmbeddingBaseline:
@@ -288,13 +288,9 @@ def _shrunk(
 
 def _drawn(total: NDArray[np.float64], many: NDArray[np.int64], within: float, between: float, grand: float) -> NDArray[np.float64]:
     """Mean of ``many`` units with this total, drawn to ``grand``: empirical Bayes."""
-    if between <= 0:
-        return np.full(total.shape, grand)
-    return (
-        np.asarray((between * total + within * grand) / (between * many + within))
-        if within > 0
-        else np.where(many > 0, total / np.maximum(many, 1), grand)
-    )
+    weight = between * many + within
+    drawn = (between * total + within * grand) / np.where(weight > 0, weight, 1.0)
+    return np.where((between > 0) & (weight > 0), drawn, grand)
 
 
 def _design_effect(flagged: NDArray[np.bool_], day: NDArray[np.int64], block: int) -> float:
