@@ -102,7 +102,8 @@ class TopicTraffic:
         self.base = (1 - SWAP) * self.base
         self.base[np.arange(self.runs), topic] += SWAP
 
-    def _share(self) -> NDArray[np.float64]:
+    def share(self) -> NDArray[np.float64]:
+        """True shares (R, K + 1) of what starts now. At midnight a new day is drawn: call it once an hour."""
         if self.minute % DAY == 0 and self.kind.day_cv:
             self._day = np.exp(self.kind.day_cv * self.rng.standard_normal(self.base.shape))
         share = self.base * self._day
@@ -113,7 +114,7 @@ class TopicTraffic:
 
     def draw(self, windows: int) -> NDArray[np.int64]:
         """Counts of the next ``windows`` windows, all within one hour."""
-        started = self.rng.poisson(PROMPTS / self._lengths.mean() * self._share(), (windows, *self.base.shape))
+        started = self.rng.poisson(PROMPTS / self._lengths.mean() * self.share(), (windows, *self.base.shape))
         self.minute += windows
         if self.kind.sessions == "none":
             return started
@@ -135,7 +136,7 @@ class TopicTraffic:
         if self.kind.coherent == 1:
             return counts
         kept = self.rng.binomial(counts, self.kind.coherent)
-        return np.asarray(kept + self.rng.multinomial((counts - kept).sum(axis=-1), self._share()))
+        return np.asarray(kept + self.rng.multinomial((counts - kept).sum(axis=-1), self.share()))
 
 
 def learn(traffic: TopicTraffic, days: int = LEARNING_DAYS) -> list[TopicBaseline]:
