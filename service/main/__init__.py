@@ -224,6 +224,30 @@ def check_config(
 
 
 @app.command()
+def report(
+    config: Annotated[
+        Path, typer.Option(help="Configuration file of the service: bundle and history are taken from it.", show_default=False)
+    ],
+    model: Annotated[str, typer.Option(help="Stable name of the model.", show_default=False)],
+    before: Annotated[str, typer.Option(help="Period to compare with: START..END, ISO 8601, UTC without an offset.", show_default=False)],
+    after: Annotated[str, typer.Option(help="Period to look at: START..END.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="HTML file to write.", show_default=False)],
+    slice: Annotated[str, typer.Option(help="A configured slice instead of the model as a whole.")] = "",
+) -> None:
+    """Lay two periods of a model side by side: scores, p-values, lengths, topics, languages (needs the extra `report`).
+
+    Examples:
+
+        tiltmeter report --config tm.yaml --model bot --before 2026-03-02..2026-03-09 --after 2026-03-09..2026-03-16 --out weeks.html
+
+        tiltmeter report --config c.yaml --model bot --slice acme --before 2026-03-02..2026-03-03 --after 2026-03-09..2026-03-10 --out a.html
+    """
+    from service.main.report import compare
+
+    compare(config, model, slice, before, after, out)
+
+
+@app.command()
 def demo(
     leave: Annotated[bool, typer.Option("--exit", help="Leave when the story is told instead of serving the page.")] = False,
     kafka: Annotated[
