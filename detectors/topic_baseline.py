@@ -213,9 +213,10 @@ def _day_cvs(table: _Hours, expected: Floats, effect: Floats, spared: int) -> tu
     index = np.searchsorted(whole, table.day[rows])
     x, mean = _sum(index, table.counts[rows], whole.size), _sum(index, expected[rows], whole.size)
     prompts = x.sum(axis=1, keepdims=True)
-    usable = (mean > 0).all(axis=0)
+    usable = (mean > 0).all(axis=0) & (mean < prompts).any(axis=0)  # a category that holds every prompt does not vary
     mean = np.where(usable, mean, 1.0)
     noise = np.where(usable, (effect * np.maximum(1 - mean / prompts, 0.0) / mean).mean(axis=0), np.inf)
+    usable = usable & (noise > 0)  # a category that has every prompt does not vary
     seen = ((x / mean - 1) ** 2).sum(axis=0) / max(whole.size - spared, 1)
     own = np.where(usable, seen - noise, np.nan)
     pool = 0.0

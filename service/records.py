@@ -146,7 +146,8 @@ class Report:
 class Command:
     """What a person or a tool asked for; ordered with the deltas, applied by the decider alone, once per ``id``.
 
-    ``kind`` is one of ``incident.ack``, ``incident.close``, ``baseline.accept``, ``baseline.learn``, ``baseline.reset``.
+    ``kind`` is one of ``incident.ack``, ``incident.close``, ``baseline.accept``, ``baseline.learn``, ``baseline.reset``,
+    ``expect.add``, ``expect.remove``.
     """
 
     id: str

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from detectors.baseline import RateBaseline
+from detectors.seasonal import SeasonalBaseline
 
 HOURS = 24.0
 """A baseline shorter than this has not seen both the quiet and the busy hours of a day."""
@@ -11,22 +14,23 @@ LARGEST_BOUND = 0.9
 """Above this bound hardly any rise is left to be seen, whatever it was learned from."""
 
 
-def objection(rates: Mapping[str, RateBaseline], prompts: int, hours: float, delta: float) -> str | None:
+def objection(rates: Mapping[str, SeasonalBaseline], prompts: int, hours: float, delta: float) -> str | None:
     """Why this should not be accepted; None when nothing speaks against it.
 
     A baseline is the null from then on: what lies below its bound is never reported. So it is refused when it saw less than a day, when
     sampling error rather than production makes its bound (:meth:`detectors.baseline.RateBaseline.prompts_needed`), and when the bound
-    leaves next to nothing to be seen.
+    leaves next to nothing to be seen. The bound is that of the middle hour of the week: an hour never seen has none.
     """
     reasons = [f"{hours:.0f} of {HOURS:.0f} hours are learned"] if hours < HOURS else []
     for flag, rate in rates.items():
-        needed = rate.prompts_needed(delta)
-        normal = f"up to {rate.bound:.2%} {flag} would count as normal"
+        bound = float(np.median(rate.bound))
+        needed = RateBaseline(rate.rate, bound, rate.design_effect, rate.days, rate.day_cv, rate.stage).prompts_needed(delta)
+        normal = f"up to {bound:.2%} {flag} would count as normal"
         if prompts < needed:
             missing = (
                 f"{prompts:,} prompts, worth {max(1, round(prompts / rate.design_effect)):,} independent; {needed - prompts:,} more needed"
             )
             reasons.append(f"{normal} ({missing})")
-        elif rate.bound > LARGEST_BOUND:
+        elif bound > LARGEST_BOUND:
             reasons.append(f"{normal}: hardly any rise could be seen")
     return "; ".join(reasons) or None

@@ -1,16 +1,22 @@
 """What people ask for, applied in the order of the log, once per command."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from service.decider.baselines import STREAMS
+from service.decider.fitting import usual_bound
 from service.decider.incidents import VERDICTS, Incidents
 from service.decider.judge import Judge
 from service.decider.learning import Learning, Refused
-from service.records import AuditEntry, BaselineEntry, Command
+from service.records import WHOLE, AuditEntry, BaselineEntry, Command
 
 REMEMBERED = 10_000
 """Command ids kept, so that a repeat does nothing."""
+
+_BULKY = ("blocks", "topics", "history")
+"""Arguments that the audit leaves out."""
 
 
 class Commands:
@@ -27,6 +33,8 @@ class Commands:
             "baseline.learn": self._learn,
             "baseline.accept": self._accept,
             "baseline.reset": self._reset,
+            "expect.add": self._expect,
+            "expect.remove": self._unexpect,
         }
 
     def apply(self, command: Command) -> None:
@@ -41,7 +49,7 @@ class Commands:
             outcome = kind(command) if kind else f"refused: unknown command {command.kind}"
         except Refused as refused:
             outcome = f"refused: {refused}"
-        shown = {key: value for key, value in command.arguments.items() if key not in ("blocks", "topics")}
+        shown = {key: value for key, value in command.arguments.items() if key not in _BULKY}
         self._audit.append(AuditEntry(command.id, command.time, command.actor, command.kind, shown, outcome))
 
     def drain(self) -> tuple[tuple[BaselineEntry, ...], tuple[AuditEntry, ...]]:
@@ -74,9 +82,9 @@ class Commands:
         self._judge.end_all(model, command.actor, command.time, "monitor", "a baseline was accepted")
         self._judge.renew(model)
         if learning.accepted:
-            for flag, rate in learning.accepted.rates.items():
-                source = learning.accepted.source
-                figures = (float(rate.rate), float(rate.bound), float(rate.design_effect), int(rate.days), rate.stage)
+            for stream, flag in STREAMS.items():
+                rate, source = learning.accepted.rates[WHOLE, stream], learning.accepted.source
+                figures = (float(rate.rate), usual_bound(rate), float(rate.design_effect), int(rate.days), rate.stage)
                 self._baselines.append(BaselineEntry(model, flag, command.time, command.actor, reason, source, *figures))
         return outcome
 
@@ -86,6 +94,28 @@ class Commands:
         self._judge.end_all(model, command.actor, command.time, "monitor", "the baseline was reset")
         self._judge.renew(model)
         return "back to learning"
+
+    def _expect(self, command: Command) -> str:
+        until, topic, slice_ = (command.arguments.get(name) for name in ("until", "topic", "slice"))
+        if isinstance(until, bool) or not isinstance(until, int | float) or not math.isfinite(until):
+            raise Refused("until must be seconds since the epoch")
+        if (topic is None) == (slice_ is None):
+            raise Refused("either topic or slice must be given")
+        announced = self._of(command).announce(
+            id_=command.id,
+            topic=None if topic is None else str(topic),
+            slice_=None if slice_ is None else str(slice_),
+            until=float(until),
+            actor=command.actor,
+            reason=_text(command, "reason"),
+        )
+        return f"expected until {announced.ends()}: {announced.name} opens tickets at most"
+
+    def _unexpect(self, command: Command) -> str:
+        gone = self._of(command).expectations.remove(_text(command, "expectation"))
+        if gone is None:
+            raise Refused("nothing of this id is expected")
+        return f"{gone.name} is no longer expected"
 
     def _of(self, command: Command) -> Learning:
         model = _text(command, "model")

@@ -1,5 +1,7 @@
 """Arrays and sketches as JSON values: base64 of little-endian bytes with type and shape, no pickle."""
 
+import json
+import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
@@ -30,6 +32,16 @@ def encode_state(state: State) -> dict[str, list[Any]]:
 def decode_state(value: Mapping[str, list[Any]]) -> State:
     """Inverse of :func:`encode_state`."""
     return {name: decode_array(array) for name, array in value.items()}
+
+
+def encode_packed(value: Any) -> str:
+    """A JSON value, compressed: for what is large and changes seldom."""
+    return b64encode(zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 1)).decode()
+
+
+def decode_packed(value: str) -> Any:
+    """Inverse of :func:`encode_packed`. Raises ValueError, TypeError or zlib.error for what is none."""
+    return json.loads(zlib.decompress(b64decode(value)))
 
 
 _TABLES = ("histogram", "topics", "lengths", "languages", "fourier")

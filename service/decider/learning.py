@@ -1,76 +1,37 @@
-"""What one model's production looks like when nothing is wrong, and which null follows from it.
+"""What one model's production looks like when nothing is wrong, and which nulls follow from it.
 
 A model begins in *first contact* (learn and report only) and goes on against the *reference*, the PAC bound of the fine-tuning set, until a
 person accepts a *baseline*. The reference opens tickets; it pages once 14 days are learned, if the learned share lies within the bound.
+Nothing puts a baseline in force but a command: an alarm never changes what is normal.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.baseline import BLOCK_WINDOWS, PAGING_DAYS, UNLEARNED_EFFECT, Blocks, RateBaseline
+from detectors.baseline import BLOCK_WINDOWS, PAGING_DAYS, UNLEARNED_EFFECT
 from detectors.embedding_baseline import EmbeddingBaseline
+from detectors.seasonal import SeasonalBaseline, block_hours
 from detectors.sketch import Sketch
 from detectors.topic_baseline import TopicBaseline
-from service.config import FirstContact
-from service.decider.acceptance import objection
-from service.decider.encoding import decode_array, decode_sketch, encode_array, encode_sketch
+from service.config import Config
+from service.decider import baselines, fitting, payload
+from service.decider.baselines import STREAMS, TICKETS, Baseline, Null, Place
+from service.decider.calendar import Calendar
+from service.decider.encoding import decode_sketch, encode_sketch
+from service.decider.expectations import Expectation, Expectations, Refused, Topic, find_topic
+from service.decider.history import History
 from service.records import WHOLE
 
-STREAMS: Mapping[str, str] = {"ood_share": "strange", "far_share": "far"}
-"""Stream -> the count of a sketch it tests."""
-
-FLAGS = tuple(STREAMS.values())
-
-DAYS = 60
-"""Days of blocks kept; the oldest go first."""
-
-DELTA = 0.01 / len(STREAMS)
-"""Probability that a baseline's bound is too low: .01 a bundle, split over its streams."""
+__all__ = ["OVERRIDE", "STREAMS", "Baseline", "BaselineView", "Learning", "Null", "Phase", "Purpose", "Refused"]
 
 OVERRIDE = " (--anyway accepts it all the same)"
 
 Phase = Literal["first_contact", "reference", "baseline"]
 Purpose = Literal["service", "replay", "history"]
-
-
-class Null(NamedTuple):
-    """What one stream is tested against, without the minimum effect, and which levels it may reach.
-
-    ``reference`` (normal) and ``bound`` have one entry, or 168: one for each hour of the week. ``why``: what keeps it from paging.
-    """
-
-    reference: tuple[float, ...]
-    bound: tuple[float, ...]
-    design_effect: float
-    ticket: bool
-    page: bool
-    why: str | None = None
-
-    @classmethod
-    def from_json(cls, values: Sequence[Any]) -> "Null":
-        """Inverse of ``list(null)`` after JSON."""
-        reference, bound, *rest = values
-        return cls(tuple(reference), tuple(bound), *rest)
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """Rates per flag ("strange", "far") learned from ``source``; ``accepted`` and ``actor`` are set once a person said yes.
-
-    ``objection``: what speaks against it; one that is accepted all the same keeps it.
-    """
-
-    rates: Mapping[str, RateBaseline]
-    source: str
-    prompts: int
-    accepted: float | None = None
-    actor: str | None = None
-    reason: str | None = None
-    objection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +41,55 @@ class BaselineView:
     Attributes:
         phase: first_contact, reference or baseline.
         asks: why a person should accept a baseline now; None when nothing is to do.
-        days, prompts: learned so far, from windows outside incidents; rates: flag -> what accepting now would put in force.
+        days, prompts, windows: learned so far outside incidents, and windows of the last 28 days.
+        rates: (slice, stream) -> what accepting now would put in force.
         contact: sums over first contact, for its report; None before the first window. since: start of the first window learned.
         accepted, candidate: in force; learned from history and waiting to be accepted.
+        expectations: announced changes that still hold.
     """
 
     phase: Phase
     asks: str | None
     days: int
     prompts: int
-    rates: Mapping[str, RateBaseline]
+    windows: int
+    rates: Mapping[Place, SeasonalBaseline]
     contact: Sketch | None
     since: float | None
     accepted: Baseline | None
     candidate: Baseline | None
-
-
-class Refused(Exception):
-    """A command that cannot be applied; the text is for its author."""
+    expectations: tuple[Expectation, ...] = ()
 
 
 class Learning:
     """The learning state of one model. All times are event times."""
 
-    def __init__(self, nulls: Mapping[str, float], settings: FirstContact, length: float, purpose: Purpose) -> None:
-        self._nulls, self._settings, self._length, self._purpose = nulls, settings, length, purpose
-        self._slots = max(1, round(86400 / (BLOCK_WINDOWS * length)))
+    def __init__(
+        self,
+        nulls: Mapping[str, float],
+        config: Config,
+        purpose: Purpose,
+        *,
+        slices: Sequence[str] = (),
+        topics: Sequence[Topic] = (),
+        page_rates: Mapping[Place, float] | None = None,
+    ) -> None:
+        """Begin anew.
+
+        Args:
+            nulls: "strange" and "far" -> PAC bound of the fine-tuning set.
+            config: first contact, windows, time zone and minimum effect.
+            purpose: as of the decider.
+            slices: values counted apart.
+            topics: of the bundle.
+            page_rates: (slice, stream) -> false pages per window, for the replay of the promise; 0 where pages are switched off.
+        """
+        self._nulls, self._settings, self._purpose = nulls, config.detection.first_contact, purpose
+        self._length, self._min_effect = config.windows.length, config.detection.min_effect
+        self._slices, self._topics, self._page_rates = tuple(slices), tuple(topics), dict(page_rates or {})
+        self._zone, self._calendar = config.windows.time_zone, Calendar(config.windows.time_zone)
+        self._block = block_hours(self._length)
+        self.expectations = Expectations()
         self.restart()
 
     def restart(self) -> None:
@@ -114,13 +98,14 @@ class Learning:
         self.phase: Phase = "first_contact" if contact else "reference"
         self.accepted: Baseline | None = None
         self.candidate: Baseline | None = None
-        self.topics: NDArray[np.int64] | None = None
         self._since: float | None = None
+        self._latest: float | None = None
         self._contact: Sketch | None = None
-        self._blocks: dict[tuple[int, int], list[int]] = {}
-        self._day: int | None = None
-        self._rates: Mapping[str, RateBaseline] = {}
-        self._frozen: Mapping[str, Null] | None = None
+        self._history = History(self._calendar, self._slices, self._length)
+        self._rates: Mapping[Place, SeasonalBaseline] = {}
+        self._frozen: Mapping[Place, Null] | None = None
+        self._given: NDArray[np.int64] | None = None
+        self._saved: dict[str, tuple[Baseline, str]] = {}
 
     def take(self, start: int, sketches: Mapping[str, Sketch], clean: bool) -> bool:
         """Learn one closed window unless an incident is open (``clean`` False); True when the nulls may have changed with it.
@@ -132,9 +117,12 @@ class Learning:
             return False
         if self._since is None:
             self._since = float(start)
+        self._latest = float(start)
+        self.expectations.expire(start)
         changed = False
-        if clean or self.phase == "first_contact" or self.asks():
-            changed = self._count(start, sketch)
+        if (clean or self.phase == "first_contact" or self.asks()) and self._history.add(start, sketches):
+            self._roll_over()
+            changed = True
         if self.phase == "first_contact":
             self._contact = sketch if self._contact is None else self._contact + sketch
             if start + self._length - self._since >= self._settings.duration and self._contact.n >= self._settings.prompts:
@@ -142,60 +130,67 @@ class Learning:
                 self._refit()
         return changed
 
-    def _count(self, start: int, sketch: Sketch) -> bool:
-        day, second = divmod(start, 86400)
-        key = (day, int(second * self._slots // 86400))
-        rollover = self._day is not None and day > self._day
-        if rollover:
-            self._roll_over()
-        self._day = day
-        block = self._blocks.setdefault(key, [0, 0, 0])
-        for i, number in enumerate((sketch.n, sketch.strange, sketch.far)):
-            block[i] += int(number)
-        self.topics = sketch.topics.copy() if self.topics is None else self.topics + sketch.topics
-        return rollover
-
     def _roll_over(self) -> None:
-        """A day is complete: forget what is too old and decide whether the reference null may page from here on."""
-        days = sorted({day for day, _ in self._blocks})
-        for key in [key for key in self._blocks if key[0] not in set(days[-DAYS:])]:
-            del self._blocks[key]
+        """A day is complete: decide whether the reference null may page from here on."""
         self._refit()
-        learned = min(rate.days for rate in self._rates.values()) >= PAGING_DAYS
+        learned = min(self._rates[WHOLE, stream].days for stream in STREAMS) >= PAGING_DAYS
         if self.phase == "reference" and self._purpose == "service" and self._frozen is None and learned:
             self._frozen = {
-                flag: Null((self._nulls[flag],), (self._nulls[flag],), rate.design_effect, True, rate.rate <= self._nulls[flag])
-                for flag, rate in self._rates.items()
+                place: self._reference(place[1], rate.design_effect, rate.rate)
+                for place, rate in self._rates.items()
+                if place[1] in STREAMS and rate.days >= PAGING_DAYS
             }
 
+    def _reference(self, stream: str, effect: float, rate: float) -> Null:
+        bound = self._nulls[STREAMS[stream]]
+        within = rate <= bound
+        why = None if within else f"{rate:.2%} of production is {STREAMS[stream]}, the fine-tuning set explains at most {bound:.2%}"
+        return Null((bound,), (bound,), effect, True, within, why)
+
     def _refit(self) -> None:
-        self._rates = {flag: RateBaseline.fit(self.blocks(flag), DELTA) for flag in FLAGS} if self._blocks else {}
+        self._rates = fitting.fit_rates(self._history, self._slices, self._block)
 
-    def blocks(self, flag: str) -> Blocks:
-        """Everything learned of one flag, in order of time."""
-        rows = sorted((day, n, (strange, far)[FLAGS.index(flag)]) for (day, _), (n, strange, far) in sorted(self._blocks.items()))
-        return _blocks(rows)
-
-    def null(self, slice: str, stream: str) -> Null:
-        """What a rate stream is tested against now; ``slice`` "" is the whole model."""
-        flag = STREAMS[stream]
-        bound = (self._nulls[flag],)
+    def null(self, slice_: str, stream: str) -> Null:
+        """What a rate stream is tested against now; ``slice_`` "" is the whole model."""
         if self.accepted is not None:
-            rate = self.accepted.rates[flag]
-            return Null((rate.rate,), (rate.bound,), rate.design_effect, True, rate.may_page)
+            return self.accepted.null(slice_, stream)
+        if stream in TICKETS:
+            return Null((0.0,), (1.0,), UNLEARNED_EFFECT, False, False, "no baseline is accepted")
+        bound = (self._nulls[STREAMS[stream]],)
         if self._purpose == "history" or self.phase == "first_contact":
-            return Null(bound, bound, UNLEARNED_EFFECT, False, False)
-        if self._frozen is not None:
-            return self._frozen[flag]
-        return Null(bound, bound, UNLEARNED_EFFECT, True, False)
+            return Null(bound, bound, UNLEARNED_EFFECT, False, False, "first contact")
+        if self._frozen is not None and (frozen := self._frozen.get((slice_, stream))):
+            return frozen
+        return Null(bound, bound, UNLEARNED_EFFECT, True, False, f"no baseline is accepted, and fewer than {PAGING_DAYS} days are learned")
 
     def mix(self, stream: str) -> TopicBaseline | None:
         """Accepted shares of the categories that ``stream`` (topic_mix, language, length) watches; None while they are learned."""
-        return None
+        return self.accepted.mixes.get(stream) if self.accepted else None
 
     def shift(self) -> EmbeddingBaseline | None:
         """What embedding_shift is tested against; None while it is learned."""
-        return None
+        return self.accepted.shift if self.accepted else None
+
+    def expected(self, slice_: str, stream: str, topic: int | None, time: float) -> str | None:
+        """Who announced a crossing of this stream that ``topic`` carries, and why: it opens a ticket at most. None: nobody did."""
+        return self.expectations.expected(slice_, stream, topic, time)
+
+    def announce(self, *, id_: str, topic: str | None, slice_: str | None, until: float, actor: str, reason: str) -> Expectation:
+        """``expect.add``: a change of one topic or slice that nobody is to be woken for. Raises Refused for what cannot be meant."""
+        if self._latest is not None and until <= self._latest:
+            raise Refused("until lies in the past")
+        index, name = find_topic(topic, self._topics) if topic is not None else (None, f"slice {slice_}")
+        if topic is None and slice_ not in self._slices:
+            raise Refused(f"no slice is called {slice_!r}; configured are: {', '.join(self._slices) or 'none'}")
+        announced = Expectation(id_, index, slice_, name, until, actor, reason)
+        self.expectations.add(announced)
+        return announced
+
+    @property
+    def topics(self) -> NDArray[np.int64] | None:
+        """Prompts of each topic that were learned, the last for none of them; None before the first."""
+        counts = self._history.table("topic_mix").sum(axis=0) if self._history.rows.size else None
+        return counts if counts is not None and counts.any() else self._given
 
     def asks(self) -> str | None:
         """Why a baseline should be accepted now."""
@@ -204,110 +199,108 @@ class Learning:
             short = any(rate.stage == "short" for rate in rates) and any(rate.stage != "short" for rate in self._rates.values())
             return "the accepted baseline is shorter than 14 days and more is learned by now" if short else None
         if self.phase == "reference":
-            for flag, rate in self._rates.items():
-                if rate.rate > self._nulls[flag]:
+            for stream, flag in STREAMS.items():
+                rate = self._rates.get((WHOLE, stream))
+                if rate is not None and rate.rate > self._nulls[flag]:
                     return f"{rate.rate:.2%} of production is {flag}, the fine-tuning set explains at most {self._nulls[flag]:.2%}"
         return None
 
     def learn(self, arguments: Mapping[str, Any]) -> str:
-        """``baseline.learn``: make a candidate from the blocks of a history. Raises Refused for blocks that make no sense."""
-        given = {flag: _checked(flag, arguments.get("blocks")) for flag in FLAGS}
-        try:
-            rates = {flag: RateBaseline.fit(blocks, DELTA) for flag, blocks in given.items()}
-        except ValueError as error:
-            raise Refused(f"no baseline can be made of these blocks: {error}") from error
-        self.candidate = self._baseline(rates, str(arguments.get("source", "history")), given[FLAGS[0]].n)
+        """``baseline.learn``: make a candidate from a history. Raises Refused for one that makes no sense."""
+        source = str(arguments.get("source", "history"))
+        if "history" in arguments:
+            history, shift = payload.opened(arguments["history"], self._calendar, self._zone, self._slices, self._length, len(self._topics))
+            found, hours = self._fit(history, source, shift), float(history.rows.size)
+        else:
+            blocks = payload.blocks(arguments, list(STREAMS.values()))
+            try:
+                found = fitting.of_blocks(blocks, source)
+            except ValueError as error:
+                raise Refused(f"no baseline can be made of these blocks: {error}") from error
+            hours = int((next(iter(blocks.values())).n > 0).sum()) * BLOCK_WINDOWS * self._length / 3600
+        self.candidate = fitting.judged(found, hours, len(self._slices))
         topics = arguments.get("topics")
-        if topics and (self.topics is None or len(topics) == self.topics.size):
-            self.topics = np.array(topics, np.int64)
+        if topics and len(topics) == len(self._topics) + 1:
+            self._given = np.array(topics, np.int64)
         against = f"; not enough to be accepted: {self.candidate.objection}" if self.candidate.objection else ""
-        return f"candidate from {self.candidate.source}: {_describe(rates)}{against}"
+        return f"candidate from {source}: {fitting.told(self.candidate)}{against}"
 
     def accept(self, actor: str, time: float, reason: str, *, anyway: bool = False) -> str:
         """``baseline.accept``: put the candidate, else what was learned live, in force.
 
-        Raises Refused when there is neither, and when something speaks against it, unless ``anyway``.
+        Raises Refused when there is neither, and when something speaks against it, unless ``anyway``. Cost: see :func:`fitting.fit`.
         """
         chosen = self.candidate
         if chosen is None:
-            self._refit()
-            if not self._rates:
+            if not self._history.rows.size:
                 raise Refused("nothing is learned yet: there is no baseline to accept")
-            chosen = self._baseline(self._rates, "live", self.blocks(FLAGS[0]).n)
+            self._refit()
+            found = self._fit(self._history, "live", self._history.embedding(fitting.share_of_delta(len(self._slices))))
+            chosen = fitting.judged(found, self._history.rows.size, len(self._slices))
         if chosen.objection and not anyway:
             raise Refused(f"not enough is learned from {chosen.source}: {chosen.objection}{OVERRIDE}")
         self.accepted = replace(chosen, accepted=time, actor=actor, reason=reason)
         self.candidate, self.phase = None, "baseline"
         against = f" anyway, although {chosen.objection}" if chosen.objection else ""
-        return f"accepted {chosen.source}{against}: {_describe(chosen.rates)}"
+        return f"accepted {chosen.source}{against}: {fitting.told(chosen)}"
 
-    def _baseline(self, rates: Mapping[str, RateBaseline], source: str, prompts: NDArray[np.int64]) -> Baseline:
-        """What is learned of blocks with these prompts (N,), and what speaks against accepting it."""
-        hours = int((prompts > 0).sum()) * 24 / self._slots
-        return Baseline(rates, source, int(prompts.sum()), objection=objection(rates, int(prompts.sum()), hours, DELTA))
+    def _fit(self, history: History, source: str, shift: EmbeddingBaseline | None) -> Baseline:
+        rates, effect = self._page_rates, self._min_effect
+        return fitting.fit(history, self._slices, self._block, shift=shift, page_rates=rates, min_effect=effect, source=source)
 
     def payload(self, source: str) -> dict[str, Any]:
         """What was learned, as the arguments of a ``baseline.learn`` command (without ``model``)."""
-        blocks = {flag: np.stack([b.day, b.n, b.x], axis=1).tolist() for flag in FLAGS for b in [self.blocks(flag)]}
-        return {"blocks": blocks, "source": source, "topics": [] if self.topics is None else self.topics.tolist()}
+        shift = self._history.embedding(fitting.share_of_delta(len(self._slices)))
+        packed = payload.packed(self._history, shift, self._zone, self._length)
+        return {"history": packed, "source": source, "prompts": self._history.prompts, "days": self._history.days}
 
     def view(self) -> BaselineView:
         """For people; cheap, because rates are refitted once a day."""
-        days = len({day for day, _ in self._blocks})
-        prompts = sum(n for n, _, _ in self._blocks.values())
-        return BaselineView(self.phase, self.asks(), days, prompts, self._rates, self._contact, self._since, self.accepted, self.candidate)
+        return BaselineView(
+            self.phase,
+            self.asks(),
+            self._history.days,
+            self._history.prompts,
+            self._history.windows,
+            self._rates,
+            self._contact,
+            self._since,
+            self.accepted,
+            self.candidate,
+            self.expectations.listed(),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything needed to go on."""
         return {
             "phase": self.phase,
             "since": self._since,
+            "latest": self._latest,
             "contact": self._contact and encode_sketch(self._contact),
-            "blocks": [[*key, *counts] for key, counts in self._blocks.items()],
-            "topics": None if self.topics is None else encode_array(self.topics),
-            "rates": {flag: asdict(rate) for flag, rate in self._rates.items()},
-            "frozen": self._frozen and {flag: list(null) for flag, null in self._frozen.items()},
-            "accepted": self.accepted and asdict(self.accepted),
-            "candidate": self.candidate and asdict(self.candidate),
+            "history": self._history.to_json(),
+            "given": None if self._given is None else self._given.tolist(),
+            "rates": baselines.rates_to_json(self._rates),
+            "frozen": self._frozen and [[*place, list(null)] for place, null in self._frozen.items()],
+            "accepted": self._encoded("accepted", self.accepted),
+            "candidate": self._encoded("candidate", self.candidate),
+            "expectations": self.expectations.to_json(),
         }
+
+    def _encoded(self, name: str, baseline: Baseline | None) -> str | None:
+        """A baseline never changes: it is encoded once."""
+        if baseline is None:
+            return None
+        if name not in self._saved or self._saved[name][0] is not baseline:
+            self._saved[name] = baseline, baseline.to_json()
+        return self._saved[name][1]
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of :meth:`to_json`."""
-        self.phase, self._since = state["phase"], state["since"]
+        self.phase, self._since, self._latest = state["phase"], state["since"], state["latest"]
         self._contact = state["contact"] and decode_sketch(state["contact"])
-        self._blocks = {(day, slot): counts for day, slot, *counts in state["blocks"]}
-        self._day = max((day for day, _ in self._blocks), default=None)
-        self.topics = None if state["topics"] is None else decode_array(state["topics"])
-        self._rates = _rates(state["rates"])
-        self._frozen = state["frozen"] and {flag: Null.from_json(null) for flag, null in state["frozen"].items()}
-        self.accepted, self.candidate = _baseline(state["accepted"]), _baseline(state["candidate"])
-
-
-def _blocks(rows: Iterable[Iterable[int]]) -> Blocks:
-    table = np.array(list(rows), np.int64).reshape(-1, 3)
-    return Blocks(day=table[:, 0].copy(), n=table[:, 1].copy(), x=table[:, 2].copy())
-
-
-def _checked(flag: str, blocks: Any) -> Blocks:
-    """Rows of [day, n, x] from a command, or Refused."""
-    try:
-        table = np.array(blocks[flag], np.float64)
-    except (KeyError, TypeError, ValueError) as error:
-        raise Refused(f"blocks.{flag} must be a list of [day, n, x]") from error
-    shaped = table.ndim == 2 and table.shape[1:] == (3,) and table.size > 0 and bool(np.isfinite(table).all())
-    if not shaped or (table != np.floor(table)).any() or not (table[:, 2] >= 0).all() or not (table[:, 2] <= table[:, 1]).all():
-        raise Refused(f"blocks.{flag} must be rows of whole numbers [day, n, x] with 0 <= x <= n")
-    return _blocks(table.astype(np.int64))
-
-
-def _describe(rates: Mapping[str, RateBaseline]) -> str:
-    shown = ((flag, rate, "day" if rate.days == 1 else "days") for flag, rate in rates.items())
-    return ", ".join(f"{flag} {rate.rate:.2%} (bound {rate.bound:.2%}, {rate.days} {days}, {rate.stage})" for flag, rate, days in shown)
-
-
-def _rates(state: Mapping[str, Any]) -> dict[str, RateBaseline]:
-    return {flag: RateBaseline(**rate) for flag, rate in state.items()}
-
-
-def _baseline(state: Mapping[str, Any] | None) -> Baseline | None:
-    return state and Baseline(**{**state, "rates": _rates(state["rates"])})  # type: ignore[return-value]
+        self._history.load(state["history"])
+        self._given = None if state["given"] is None else np.array(state["given"], np.int64)
+        self._rates = baselines.rates_from_json(state["rates"])
+        self._frozen = state["frozen"] and {(slice_, stream): Null.from_json(null) for slice_, stream, null in state["frozen"]}
+        self.accepted, self.candidate = (state[name] and Baseline.from_json(state[name]) for name in ("accepted", "candidate"))
+        self.expectations.load(state["expectations"])

@@ -1,11 +1,10 @@
 """The small parts of the decider: keys, rings, severity, state, encodings, what is learned."""
 
 import json
-from typing import get_args
 
 import numpy as np
 import pytest
-from decider_log import NULLS, TOPICS, settings, sketch
+from decider_log import TOPICS, sketch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +13,6 @@ from service.decider import keys as keys_module
 from service.decider.encoding import decode_array, decode_sketch, encode_array, encode_sketch
 from service.decider.incidents import severity
 from service.decider.keys import DAY, Keys
-from service.decider.learning import DAYS, Learning, Phase, Refused
 from service.decider.track import Ring, words
 
 
@@ -127,85 +125,3 @@ def test_topic_words_and_none_of_them() -> None:
 def test_the_start_of_a_change_is_told_once_where_it_is_known_to_the_minute() -> None:
     assert explain.began(1_700_000_000.0, 1_700_000_000.0) == explain.began(1_700_000_000.0, 1_700_000_039.0) == ""
     assert explain.began(1_700_000_000.0, 1_700_000_400.0) == "began between 14 Nov 22:13 and 14 Nov 22:20"
-
-
-def learning(purpose: str = "service") -> Learning:
-    return Learning(NULLS, settings().detection.first_contact, 60.0, purpose)  # type: ignore[arg-type]
-
-
-def test_learning_is_bounded_to_the_newest_days() -> None:
-    learned = learning()
-    for day in range(200):
-        for hour in range(24):
-            learned.take(86400 * day + 3600 * hour, {"": sketch(10, 1, 0, (10, 0, 0, 0, 0))}, clean=True)
-    view = learned.view()
-    assert view.days == DAYS + 1
-    blocks = learned.blocks("strange")
-    assert blocks.day.min() == 200 - DAYS - 1
-    assert int(blocks.n.sum()) == 240 * (DAYS + 1)
-    assert len(json.dumps(learned.to_json())) < 20_000
-
-
-def test_a_day_of_one_minute_windows_makes_six_blocks() -> None:
-    learned = learning()
-    for minute in range(1440):
-        learned.take(60 * minute, {"": sketch(10, 1, 0, (10, 0, 0, 0, 0))}, clean=True)
-    assert learned.blocks("strange").n.tolist() == [2400] * 6
-    assert learned.blocks("strange").x.tolist() == [240] * 6
-
-
-def test_what_is_not_clean_is_not_learned() -> None:
-    learned = learning()
-    learned.take(0, {"": sketch(100, 3)}, clean=True)
-    learned.take(60, {"": sketch(100, 90)}, clean=False)
-    assert learned.blocks("strange").x.tolist() == [3]
-
-
-def test_a_candidate_is_not_in_force_until_it_is_accepted() -> None:
-    learned = learning()
-    before = learned.null("", "ood_share")
-    rows = [[day, 1000, 30] for day in range(20) for _ in range(6)]
-    learned.learn({"blocks": {"strange": rows, "far": [[d, n, 5] for d, n, _ in rows]}, "source": "june"})
-    assert learned.null("", "ood_share") == before
-    assert learned.view().candidate is not None
-    learned.accept("ada", 5.0, "fine")
-    assert learned.null("", "ood_share").reference[0] == pytest.approx(0.03)
-    assert learned.view().candidate is None
-    assert learned.phase == "baseline"
-
-
-def test_nothing_learned_cannot_be_accepted() -> None:
-    with pytest.raises(Refused, match="nothing is learned yet"):
-        learning().accept("ada", 5.0, "fine")
-
-
-def test_a_live_baseline_that_grew_past_14_days_asks_to_be_accepted_again() -> None:
-    learned = learning()
-    for day in range(20):
-        for hour in range(24):
-            learned.take(86400 * day + 3600 * hour, {"": sketch(100, 3 + (hour % 3 - 1))}, clean=True)
-            if (day, hour) == (3, 0):
-                learned.accept("ada", 5.0, "early")
-                assert learned.asks() is None
-                assert not learned.null("", "ood_share").page
-    assert learned.asks() is not None
-    learned.accept("ada", 6.0, "again")
-    assert learned.asks() is None
-    assert learned.null("", "ood_share").page
-
-
-def test_learning_survives_json() -> None:
-    learned = learning()
-    for day in range(16):
-        for hour in range(24):
-            learned.take(86400 * day + 3600 * hour, {"": sketch(100, 3)}, clean=True)
-    learned.learn({"blocks": {"strange": [[1, 10, 1]], "far": [[1, 10, 1]]}})
-    again = learning()
-    again.load(json.loads(json.dumps(learned.to_json())))
-    assert json.dumps(again.to_json()) == json.dumps(learned.to_json())
-    assert again.null("", "ood_share") == learned.null("", "ood_share")
-    assert again.null("", "ood_share").page
-    for each in (learned, again):
-        each.take(86400 * 17, {"": sketch(100, 3)}, clean=True)
-    assert json.dumps(again.to_json()) == json.dumps(learned.to_json())
-    assert set(get_args(Phase)) == {"first_contact", "reference", "baseline"}

@@ -1,0 +1,114 @@
+"""From a history to a baseline, and what speaks against accepting it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.baseline import Blocks, RateBaseline
+from detectors.embedding_baseline import EmbeddingBaseline
+from detectors.promise import check_promise
+from detectors.seasonal import WEEK_HOURS, SeasonalBaseline
+from detectors.topic_baseline import TopicBaseline
+from service.decider.acceptance import objection
+from service.decider.baselines import STREAMS, TICKETS, Baseline, Kept, Place, rounded, shift_from_json, shift_to_json
+from service.decider.history import SLICED, TABLES, History
+from service.records import WHOLE
+
+DELTA = 0.01
+"""Probability that any bound of one baseline is too low, split evenly over its streams."""
+
+_MODEL_STREAMS = len(STREAMS) + len(TICKETS) + len(TABLES) + 1
+
+
+def share_of_delta(slices: int) -> float:
+    """Part of :data:`DELTA` of one stream of a model with so many slices."""
+    return DELTA / (_MODEL_STREAMS + slices * len(SLICED))
+
+
+def fit_rates(history: History, slices: Sequence[str], block: int) -> dict[Place, SeasonalBaseline]:
+    """Rates of every rate stream that had prompts. Cost: about 1 ms each."""
+    delta = share_of_delta(len(slices))
+    places = [(WHOLE, stream) for stream in (*STREAMS, *TICKETS)] + [(value, stream) for value in slices for stream in SLICED]
+    found = {place: history.hours(*place) for place in places}
+    return {place: SeasonalBaseline.fit(hours, delta, block) for place, hours in found.items() if hours.n.any()}
+
+
+def fit(
+    history: History,
+    slices: Sequence[str],
+    block: int,
+    *,
+    shift: EmbeddingBaseline | None,
+    page_rates: Mapping[Place, float],
+    min_effect: float,
+    source: str,
+) -> Baseline:
+    """Everything, and the replay of the promise on the windows kept one by one. Cost: about 1.5 s at 28 days of minutes."""
+    delta, rates, span = share_of_delta(len(slices)), fit_rates(history, slices, block), history.span()
+    day, hour = history.rows["day"].astype(np.int64), history.rows["hour"].astype(np.int64)
+    tables = {stream: history.table(stream) for stream in TABLES}
+    mixes = {stream: rounded(TopicBaseline.fit(table, day, hour, delta)) for stream, table in tables.items() if table.any()}
+    promises = {}
+    for stream in STREAMS:
+        n, x, days, hours = history.replayable(stream)
+        budget = 1 / max(page_rates.get((WHOLE, stream), 0.0), 1e-12)
+        promises[stream] = Kept.of(check_promise(n, x, days, hours, delta=delta, budget=budget, block=block, min_effect=min_effect))
+    return Baseline(
+        rates=rates,
+        promises=promises,
+        mixes=mixes,
+        shift=shift and shift_from_json(shift_to_json(shift)),
+        source=source,
+        prompts=history.prompts,
+        days=history.days,
+        first=None if span is None else date.fromordinal(span[0]).isoformat(),
+        last=None if span is None else date.fromordinal(span[1]).isoformat(),
+    )
+
+
+def of_blocks(blocks: Mapping[str, Blocks], source: str) -> Baseline:
+    """From counts of blocks of 240 windows alone: one rate for all hours, and nothing to replay. Raises ValueError without prompts."""
+    delta = share_of_delta(0)
+    rates = {(WHOLE, stream): constant(RateBaseline.fit(blocks[flag], delta)) for stream, flag in STREAMS.items()}
+    n, days = blocks[STREAMS["ood_share"]].n, blocks[STREAMS["ood_share"]].day
+    return Baseline(rates, {}, {}, None, source, int(n.sum()), int(np.unique(days[n > 0]).size))
+
+
+def constant(one: RateBaseline) -> SeasonalBaseline:
+    """One rate for all hours."""
+    share, bound = np.full(WEEK_HOURS, one.rate), np.full(WEEK_HOURS, one.bound)
+    return SeasonalBaseline(share, bound, one.rate, one.design_effect, one.days, one.day_cv, one.stage, by_hour=False)
+
+
+def usual_bound(rate: SeasonalBaseline) -> float:
+    """The bound of the middle hour of the week."""
+    return float(np.median(rate.bound))
+
+
+def describe(rates: Mapping[Place, SeasonalBaseline]) -> str:
+    """Rates of the whole model in words."""
+    whole = ((flag, rates[WHOLE, stream]) for stream, flag in STREAMS.items())
+    shown = ((flag, rate, "day" if rate.days == 1 else "days") for flag, rate in whole)
+    return ", ".join(f"{flag} {rate.rate:.2%} (bound {bounds(rate.bound)}, {rate.days} {days}, {rate.stage})" for flag, rate, days in shown)
+
+
+def bounds(bound: NDArray[np.float64]) -> str:
+    """Lowest to highest bound of the week."""
+    low, high = f"{bound.min():.2%}", f"{bound.max():.2%}"
+    return low if low == high else f"{low} to {high}"
+
+
+def judged(baseline: Baseline, hours: float, slices: int) -> Baseline:
+    """With what speaks against accepting it; ``hours`` were learned."""
+    rates = {flag: baseline.rates[WHOLE, stream] for stream, flag in STREAMS.items()}
+    return replace(baseline, objection=objection(rates, baseline.prompts, hours, share_of_delta(slices)))
+
+
+def told(baseline: Baseline) -> str:
+    """Rates, days and what opens tickets only, in words."""
+    days = f", learned from {baseline.first} to {baseline.last}" if baseline.first else ""
+    broken = [f"{stream} opens tickets only: {why}" for stream in STREAMS if (why := baseline.why(WHOLE, stream))]
+    return "; ".join([f"{describe(baseline.rates)}{days}", *broken])

@@ -1,0 +1,213 @@
+"""What was seen of one model, by hour: the counts that baselines are learned from, bounded to the newest days."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.contract import State
+from detectors.embedding_baseline import EmbeddingBaseline, EmbeddingLearner
+from detectors.features import FEATURES
+from detectors.seasonal import Hours
+from detectors.sketch import Sketch
+from service.decider.calendar import Calendar
+from service.decider.encoding import decode_array, decode_packed, decode_state, encode_array, encode_packed, encode_state
+from service.decider.track import Ring
+from service.records import WHOLE
+
+DAYS = 60
+"""Days with prompts that are kept, and the day that is being filled; the oldest go first."""
+
+REPLAYED = 28
+"""Days whose windows are kept one by one, for the replay of the promise."""
+
+SHORTEST = 10.0
+"""Shortest windows (seconds) of which :data:`REPLAYED` days are kept; of shorter ones as many windows, and so fewer days."""
+
+COUNTED: Mapping[str, str] = {"ood_share": "strange", "far_share": "far", "truncation": "truncated"}
+"""Rate stream -> the count of a sketch that it is about; new_topic is about the last of its topics."""
+
+TABLES: Mapping[str, str] = {"topic_mix": "topics", "language": "languages", "length": "lengths"}
+"""Stream over categories -> the counts of a sketch that it is about."""
+
+SLICED = ("ood_share", "far_share")
+
+WINDOW = np.dtype([("start", "<i8"), ("n", "<i4"), ("strange", "<i4"), ("far", "<i4")])
+
+_WEEK_DAYS = 7
+_EVERYTHING = 2**31  # what goes is decided at the end of a day
+
+
+class History:
+    """Rows by hour of one model and its slices, the newest windows one by one, and what learns the embedding.
+
+    An hour holds at most 2**32 prompts. Memory at 60 days: 1.6 MB with 100 topics and 50 slices, 0.8 MB of windows of a minute, 8 MB for
+    the embedding. Cost: about 0.1 ms a window.
+    """
+
+    def __init__(self, calendar: Calendar, slices: Sequence[str], window_seconds: float) -> None:
+        """Start empty; ``slices``: values counted apart."""
+        self._calendar, self._slices = calendar, tuple(slices)
+        self._kept = round(REPLAYED * 86400 / max(window_seconds, SHORTEST))
+        self._windows = Ring(WINDOW, _EVERYTHING)
+        self._rows: Ring | None = None
+        self._embedding = EmbeddingLearner()
+        self._key = (-1, -1)
+        self._yesterday: list[str] = []
+        self._today = 0
+        self._hour: State | str | None = None
+        self._since: list[list[Any]] = []
+
+    def add(self, start: int, sketches: Mapping[str, Sketch]) -> bool:
+        """Count one closed window with prompts, by slice; True when a day is complete with it."""
+        whole = sketches[WHOLE]
+        # Where summer time ends at midnight an hour is told twice across days: days never fall here.
+        key = max(self._calendar.day(start), self._key[0]), self._calendar.hour(start)
+        rollover = 0 <= self._key[0] < key[0]
+        if self._rows is None:
+            self._rows = Ring(self._row_type(whole), _EVERYTHING)
+        if rollover:
+            self._forget(start)
+        if key[0] > self._key[0]:
+            self._today = start
+        if key != self._key:
+            fresh = np.zeros((), self._rows.rows.dtype)
+            fresh["day"], fresh["hour"] = key
+            self._rows.append(fresh)
+            self._key = key
+        row = self._rows.rows[-1]
+        counts = [(s.n, s.strange, s.far, s.truncated) if (s := sketches.get(name)) else (0, 0, 0, 0) for name in (WHOLE, *self._slices)]
+        row["counts"] += np.array(counts, np.uint32)
+        for name in TABLES.values():
+            row[name] += getattr(whole, name).astype(np.uint32)
+        self._windows.append((start, whole.n, whole.strange, whole.far))
+        self._learn_embedding(key, whole)
+        return rollover
+
+    def _row_type(self, sketch: Sketch) -> np.dtype[Any]:
+        tables = [(name, "<u4", getattr(sketch, name).shape) for name in TABLES.values()]
+        return np.dtype([("day", "<i4"), ("hour", "<i4"), ("counts", "<u4", (1 + len(self._slices), 4)), *tables])
+
+    def _forget(self, start: int) -> None:
+        """A day is complete: drop what is too old. Within a day nothing goes, so that what is saved of the days before stays as it is."""
+        assert self._rows is not None
+        rows, windows = self._rows.rows, self._windows.rows
+        days = np.unique(rows["day"])
+        if days.size > DAYS:
+            self._rows.load(rows[rows["day"] >= days[-DAYS]])
+        self._windows.load(windows[windows["start"] >= start - REPLAYED * 86400][-self._kept :])
+        self._yesterday = []
+
+    def _learn_embedding(self, key: tuple[int, int], sketch: Sketch) -> None:
+        """Its learner is large, so it is saved as it was at the beginning of the hour, with the windows since."""
+        if sketch.fourier.shape != (FEATURES,):
+            return
+        day, hour = key
+        week = (day - 1) // _WEEK_DAYS  # Mondays have numbers that 7 leaves 1 over
+        if self._hour is None or self._since[-1][:2] != [week, hour]:
+            self._hour, self._since = self._embedding.snapshot(), []
+        self._since.append([week, hour, int(sketch.n), sketch.fourier.tolist()])
+        self._embedding.add(week, hour, int(sketch.n), sketch.fourier)
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """One row an hour with prompts, in order of time; an hour told twice has two."""
+        return np.zeros(0, [("day", "<i4"), ("hour", "<i4")]) if self._rows is None else self._rows.rows
+
+    @property
+    def days(self) -> int:
+        """Days with prompts."""
+        return int(np.unique(self.rows["day"]).size)
+
+    @property
+    def prompts(self) -> int:
+        """Prompts learned."""
+        return 0 if self._rows is None else int(self.rows["counts"][:, 0, 0].sum(dtype=np.int64))
+
+    @property
+    def windows(self) -> int:
+        """Windows kept one by one."""
+        return int(self._windows.rows.size)
+
+    def span(self) -> tuple[int, int] | None:
+        """Number of the first and of the last day; None when nothing is learned."""
+        return (int(self.rows["day"][0]), int(self.rows["day"][-1])) if self.rows.size else None
+
+    def hours(self, slice_: str, stream: str) -> Hours:
+        """Prompts and flags of a rate stream by hour."""
+        counts = self.rows["counts"][:, (WHOLE, *self._slices).index(slice_)].astype(np.int64)
+        column = {"ood_share": 1, "far_share": 2, "truncation": 3}.get(stream)
+        x = self.rows["topics"][:, -1].astype(np.int64) if column is None else counts[:, column]
+        return Hours(self.rows["day"].astype(np.int64), self.rows["hour"].astype(np.int64), counts[:, 0], x)
+
+    def table(self, stream: str) -> NDArray[np.int64]:
+        """(N, K) counts of a stream over categories, a row an hour."""
+        return np.asarray(self.rows[TABLES[stream]].astype(np.int64))
+
+    def replayable(self, stream: str) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """n, x, day and hour of the week (W,) of the windows kept one by one."""
+        windows = self._windows.rows
+        quarter, index = np.unique(windows["start"] // 900, return_inverse=True)  # every zone is a whole number of quarters off
+        day = np.array([self._calendar.day(900 * q) for q in quarter.tolist()], np.int64)
+        hour = np.array([self._calendar.hour(900 * q) for q in quarter.tolist()], np.int64)
+        x = windows[COUNTED[stream]].astype(np.int64)
+        return windows["n"].astype(np.int64), x, np.maximum.accumulate(day[index]), hour[index]
+
+    def embedding(self, delta: float) -> EmbeddingBaseline | None:
+        """What the embedding did; None before the same hours of two days."""
+        try:
+            return self._embedding.fit(delta)
+        except ValueError:
+            return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything needed to go on; what no window changes any more is encoded once a day or an hour."""
+        if self._rows is None:
+            return {"rows": None}
+        rows, windows = self._rows.rows, self._windows.rows
+        row, window = int(np.searchsorted(rows["day"], rows["day"][-1])), int(np.searchsorted(windows["start"], self._today))
+        if not self._yesterday:
+            self._yesterday = [encode_packed(encode_array(rows[:row])), encode_packed(encode_array(windows[:window]))]
+        if self._hour is not None and not isinstance(self._hour, str):
+            self._hour = encode_packed(encode_state(self._hour))
+        return {
+            "slices": list(self._slices),
+            "today": self._today,
+            "rows": [self._yesterday[0], encode_packed(encode_array(rows[row:]))],
+            "windows": [self._yesterday[1], encode_packed(encode_array(windows[window:]))],
+            "embedding": self._hour and [self._hour, encode_packed(self._since)],
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Inverse of :meth:`to_json`; a slice that was not counted before begins with nothing."""
+        if state["rows"] is None:
+            return
+        rows, windows = (np.concatenate([decode_array(decode_packed(part)) for part in state[name]]) for name in ("rows", "windows"))
+        moved = self._moved(rows, state["slices"])
+        self._rows = Ring(moved.dtype, _EVERYTHING)
+        self._rows.load(moved)
+        self._windows.load(windows)
+        self._today = state["today"]
+        self._key = (int(rows["day"][-1]), int(rows["hour"][-1]))
+        self._yesterday = [state["rows"][0], state["windows"][0]] if moved is rows else []
+        if state["embedding"]:
+            self._hour, since = state["embedding"]
+            self._embedding = EmbeddingLearner.restore(decode_state(decode_packed(str(self._hour))))
+            self._since = decode_packed(since)
+            for week, hour, n, fourier in self._since:
+                self._embedding.add(week, hour, n, np.array(fourier, np.int64))
+
+    def _moved(self, rows: NDArray[Any], slices: Sequence[str]) -> NDArray[Any]:
+        """The rows with the counts of the slices of today."""
+        if tuple(slices) == self._slices:
+            return rows
+        types = [(name, rows.dtype[name].base, rows.dtype[name].shape) for name in rows.dtype.names or () if name != "counts"]
+        made = np.zeros(rows.size, np.dtype([*types[:2], ("counts", "<u4", (1 + len(self._slices), 4)), *types[2:]]))
+        for name, *_ in types:
+            made[name] = rows[name]
+        made["counts"][:, 0] = rows["counts"][:, 0]
+        for i, name in enumerate(self._slices, 1):
+            if name in slices:
+                made["counts"][:, i] = rows["counts"][:, 1 + list(slices).index(name)]
+        return made

@@ -1,0 +1,67 @@
+"""A history on its way from who learned it to the decider: what a ``baseline.learn`` command carries, packed and checked."""
+
+import binascii
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from detectors.baseline import Blocks
+from detectors.embedding_baseline import EmbeddingBaseline
+from service.decider.baselines import shift_from_json, shift_to_json
+from service.decider.calendar import Calendar
+from service.decider.encoding import decode_packed, encode_packed
+from service.decider.expectations import Refused
+from service.decider.history import History
+
+LARGEST = 3_000_000
+"""Characters of a packed history; a month with 100 topics has about a tenth of them."""
+
+
+def packed(history: History, shift: EmbeddingBaseline | None, zone: str, length: float) -> str:
+    """What :func:`opened` reads. The embedding travels as it was learned, without the sums behind it."""
+    state = {**history.to_json(), "embedding": None}
+    return encode_packed({"history": state, "shift": shift and shift_to_json(shift), "time_zone": zone, "window": length})
+
+
+def opened(
+    value: Any, calendar: Calendar, zone: str, slices: Sequence[str], length: float, topics: int
+) -> tuple[History, EmbeddingBaseline | None]:
+    """The history and what its embedding did. Raises Refused for what is none, or was counted otherwise than this service counts."""
+    if not isinstance(value, str) or len(value) > LARGEST:
+        raise Refused("history must be what `tiltmeter baseline learn` makes")
+    history = History(calendar, slices, length)
+    try:
+        state = decode_packed(value)
+        theirs = state["time_zone"], state["window"]
+        history.load(state["history"])
+        shift = state["shift"] and shift_from_json(state["shift"])
+    except (binascii.Error, zlib.error, ValueError, KeyError, TypeError, IndexError) as error:
+        raise Refused(f"the history cannot be read: {type(error).__name__}") from error
+    if theirs != (zone, length):
+        raise Refused(
+            f"learned with time zone {theirs[0]} and windows of {theirs[1]:g} s, this service has {zone} and {length:g} s: give --config"
+        )
+    if not history.prompts:
+        raise Refused("the history holds no prompts")
+    if topics and history.table("topic_mix").shape[1] != topics + 1:
+        raise Refused(f"learned with another bundle: it has {history.table('topic_mix').shape[1] - 1} topics, this service's {topics}")
+    return history, shift
+
+
+def blocks(arguments: Mapping[str, Any], flags: Sequence[str]) -> dict[str, Blocks]:
+    """Rows of [day, n, x] by flag. Raises Refused."""
+    return {flag: _checked(flag, arguments.get("blocks")) for flag in flags}
+
+
+def _checked(flag: str, given: Any) -> Blocks:
+    try:
+        table = np.array(given[flag], np.float64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refused(f"blocks.{flag} must be a list of [day, n, x]") from error
+    shaped = table.ndim == 2 and table.shape[1:] == (3,) and table.size > 0 and bool(np.isfinite(table).all())
+    if not shaped or (table != np.floor(table)).any() or not (table[:, 2] >= 0).all() or not (table[:, 2] <= table[:, 1]).all():
+        raise Refused(f"blocks.{flag} must be rows of whole numbers [day, n, x] with 0 <= x <= n")
+    rows = table.astype(np.int64)
+    return Blocks(day=rows[:, 0].copy(), n=rows[:, 1].copy(), x=rows[:, 2].copy())
