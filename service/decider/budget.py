@@ -26,9 +26,9 @@ SLICED = ("ood_share", "far_share")
 """Streams of a slice; they may page."""
 
 DATA_PROBLEMS: Mapping[str, str] = {
-    "truncation": "prompts are cut off",
-    "language": "the language is another",
-    "length": "prompts have another length",
+    "truncation": "more prompts are cut off",
+    "language": "languages moved",
+    "length": "lengths moved",
 }
 """Streams that move when prompts are extracted otherwise than they were for the fine-tuning set."""
 

@@ -1,11 +1,30 @@
-"""Short words for a verdict: share, interval, since when, and what grew. Numbers and allow-listed topic words only, never prompt text."""
+"""Short words for a verdict: share, interval, since when, and what moved. Numbers and allow-listed topic words only, never prompt text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from service.decider.track import Topic, words
+import numpy as np
+from numpy.typing import NDArray
 
-_NOUN = {"ood_share": "strange", "far_share": "far off"}
+from detectors.change import share_intervals
+from detectors.sketch import TOKEN_EDGES
+from service.decider.budget import DATA_PROBLEMS
+from service.decider.mixes import Carried
+from service.decider.track import Topic, words
+from service.language import LANGUAGES
+
+_NOUN = {
+    "ood_share": "strange",
+    "far_share": "far off",
+    "new_topic": "in no known topic",
+    "truncation": "cut off",
+    "embedding_shift": "of windows unlike their hour",
+}
+
+POINT = 0.01
+"""A topic that moved by less than this share of all prompts is not named."""
+
+_PREFIX = "looks like a data problem"
 
 
 def moment(time: float) -> str:
@@ -18,15 +37,33 @@ def percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.1 else f"{share:.2%}"
 
 
-def quiet(stream: str, share: float, low: float, high: float, windows: int, normal: float) -> str:
+def noun(carried: Carried, topics: Sequence[Topic]) -> str:
+    """What the share of a stream is a share of.
+
+    >>> noun(Carried("language", 1), ()), noun(Carried("length", 0), ()), noun(Carried("length", 15), ())
+    ('in german', 'of up to 4 tokens', 'of more than 512 tokens')
+    """
+    at = carried.category
+    if carried.member == "topic_mix":
+        return f"about {words(topics, at)}" if at < len(topics) else _NOUN["new_topic"]
+    if carried.member == "language":
+        return f"in {LANGUAGES[at]}" if at < len(LANGUAGES) - 1 else "in no known language"
+    if carried.member == "length":
+        if at == 0:
+            return f"of up to {TOKEN_EDGES[0]} tokens"
+        return f"of {TOKEN_EDGES[at - 1] + 1} to {TOKEN_EDGES[at]} tokens" if at < TOKEN_EDGES.size else f"of more than {TOKEN_EDGES[-1]} tokens"
+    return _NOUN[carried.member]
+
+
+def quiet(counted: str, share: float, low: float, high: float, windows: int, normal: float) -> str:
     """No incident: the share of the last windows."""
     where = "in the last window" if windows == 1 else f"in the last {windows} windows"
-    return f"{percent(share)} {_NOUN[stream]} ({percent(low)} to {percent(high)}) {where}; normal {percent(normal)}"
+    return f"{percent(share)} {counted} ({percent(low)} to {percent(high)}) {where}; normal {percent(normal)}"
 
 
-def changed(stream: str, share: float, low: float, high: float, since: float, normal: float) -> str:
+def changed(counted: str, share: float, low: float, high: float, since: float, normal: float) -> str:
     """An incident is open: the share since its change began."""
-    return f"{percent(share)} {_NOUN[stream]} ({percent(low)} to {percent(high)}) since {moment(since)} UTC; normal {percent(normal)}"
+    return f"{percent(share)} {counted} ({percent(low)} to {percent(high)}) since {moment(since)} UTC; normal {percent(normal)}"
 
 
 def began(earliest: float, latest: float) -> str:
@@ -35,7 +72,64 @@ def began(earliest: float, latest: float) -> str:
     return "" if first == last else f"began between {first} and {last}"
 
 
-def grew(topics: Sequence[Topic], rises: Sequence[tuple[int, float]]) -> str:
-    """The topics that grew most, at most three, or nothing when none grew by a point."""
-    named = [f"{words(topics, index)} +{100 * rise:.1f} points" for index, rise in rises[:3] if rise >= 0.01]
-    return f"grew: {'; '.join(named)}" if named else ""
+def moved(topics: Sequence[Topic], before: NDArray[np.float64], counts: NDArray[np.int64], effect: NDArray[np.float64]) -> str:
+    """Topics that grew and fell by a point at least, and beyond chance: share before, and since then with its 95% interval.
+
+    ``before`` shares and ``counts`` since the change, (K + 1,) each; ``effect`` design effects, (K + 1,). At most three that grew, two
+    that fell.
+    """
+    n = counts.sum()
+    if n == 0:
+        return ""
+    share, x, total = counts / n, counts.astype(np.float64), np.full(counts.size, float(n))
+    low, high = share_intervals(x, total, effect)
+    rise = share - before
+    order = np.argsort(-rise, kind="stable")
+    grown = [i for i in order.tolist() if rise[i] >= POINT and low[i] > before[i]][:3]
+    fallen = [i for i in order[::-1].tolist() if rise[i] <= -POINT and high[i] < before[i]][:2]
+    parts = []
+    for verb, found in (("grew", grown), ("fell", fallen)):
+        told = [f"{words(topics, i)} {percent(before[i])} to {percent(share[i])} ({percent(low[i])} to {percent(high[i])})" for i in found]
+        if told:
+            parts.append(f"{verb}: {', '.join(told)}")
+    return "; ".join(parts)
+
+
+def carriers(excess: Mapping[str, float], prompts: Mapping[str, int], total: float, n: int) -> str:
+    """The slices that carry the rise: with a third of ``total`` excess at least, and far more than their part of the ``n`` prompts.
+
+    >>> carriers({"acme": 70.0, "zeta": 5.0}, {"acme": 100, "zeta": 400}, 80.0, 1000)
+    'mostly in acme (88% of the rise, 10% of prompts)'
+    """
+    if total <= 0 or n == 0:
+        return ""
+    found = sorted((-part, name) for name, part in excess.items() if part >= total / 3 and part / total >= 1.5 * prompts[name] / n)
+    told = [f"{name} ({min(-part / total, 1):.0%} of the rise, {prompts[name] / n:.0%} of prompts)" for part, name in found[:3]]
+    return f"mostly in {', '.join(told)}" if told else ""
+
+
+def daytime(hours: NDArray[np.int64], excess: NDArray[np.float64]) -> str:
+    """The hours of the day that carry four fifths of the rise, where many were seen and few carry it; ``hours`` of the week and excess (W,).
+
+    >>> daytime(np.arange(24), np.where(np.arange(24) == 3, 20.0, 0.1))
+    'mostly at 03 h'
+    """
+    day = hours % 24
+    seen = np.unique(day).size
+    total = np.maximum(np.bincount(day, weights=excess, minlength=24), 0.0)
+    if seen < 12 or total.sum() <= 0:
+        return ""
+    order = np.argsort(-total, kind="stable")
+    needed = int(np.searchsorted(np.cumsum(total[order]), 0.8 * total.sum())) + 1
+    if needed > seen / 3:
+        return ""
+    return f"mostly at {', '.join(f'{hour:02d}' for hour in sorted(order[:needed].tolist()))} h"
+
+
+def with_problems(explanation: str, streams: Iterable[str]) -> str:
+    """The explanation, opened by the streams that say the data came otherwise."""
+    told = ", ".join(DATA_PROBLEMS[stream] for stream in streams)
+    if not told:
+        return explanation
+    rest = explanation.partition("; ")[2] if explanation.startswith(_PREFIX) else explanation
+    return f"{_PREFIX}: {told}; {rest}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
+from service.decider.budget import StreamKey
 from service.records import Incident
 
 VERDICTS = ("real", "benign", "monitor")
@@ -28,6 +29,7 @@ class Place(NamedTuple):
     """Where at most one incident is open."""
 
     model_name: str
+    slice: str
     stream: str
     level: str
 
@@ -56,9 +58,9 @@ class Incidents:
         """Open incidents, oldest first."""
         return sorted((entry.incident for entry in self._open.values()), key=lambda incident: (incident.opened, incident.id))
 
-    def levels(self, model: str, stream: str) -> list[str]:
+    def levels(self, key: StreamKey) -> list[str]:
         """Levels at which this stream has an open incident."""
-        return [level for level in ("page", "ticket") if Place(model, stream, level) in self._open]
+        return [level for level in ("page", "ticket") if Place(*key, level) in self._open]
 
     def at(self, place: Place) -> Incident | None:
         """The open incident there."""
@@ -82,16 +84,19 @@ class Incidents:
         entry = self._open[place]
         self._put(place, replace(entry.incident, crossings=entry.incident.crossings + 1))
 
-    def add(self, model: str, stream: str, n: int, x: int) -> None:
+    def add(self, place: Place, n: int, x: int) -> None:
         """Count a window to what is open here."""
-        for level in ("ticket", "page"):
-            if entry := self._open.get(Place(model, stream, level)):
-                entry.n, entry.x = entry.n + n, entry.x + x
+        entry = self._open[place]
+        entry.n, entry.x = entry.n + n, entry.x + x
 
-    def since(self, model: str, stream: str) -> tuple[float, int, int] | None:
+    def explain(self, place: Place, explanation: str) -> None:
+        """Say more about what is open here."""
+        self._put(place, replace(self._open[place].incident, explanation=explanation))
+
+    def since(self, key: StreamKey) -> tuple[float, int, int] | None:
         """Start of the change and counts since then, of the graver level. None when nothing is open here."""
         for level in ("page", "ticket"):
-            if entry := self._open.get(Place(model, stream, level)):
+            if entry := self._open.get(Place(*key, level)):
                 return entry.incident.change_start, entry.n, entry.x
         return None
 
@@ -131,9 +136,9 @@ class Incidents:
         """Models that have something open."""
         return {place.model_name for place in self._open}
 
-    def places(self, model: str) -> list[Place]:
-        """Where this model has something open."""
-        return [place for place in self._open if place.model_name == model]
+    def places(self, model: str | None = None) -> list[Place]:
+        """Where this model, or any, has something open."""
+        return [place for place in self._open if model in (None, place.model_name)]
 
     def worst(self, model: str) -> str:
         """Severity of this model's drift now."""
@@ -167,4 +172,4 @@ class Incidents:
 
 
 def _place(incident: Incident) -> Place:
-    return Place(incident.model_name, incident.stream, incident.level)
+    return Place(incident.model_name, incident.slice, incident.stream, incident.level)

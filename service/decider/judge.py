@@ -7,23 +7,24 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.change import share_interval
+from detectors.change import share_interval, share_intervals
 from detectors.contract import Evidence
 from detectors.sketch import Sketch
 from service.config import Config
 from service.decider import explain
+from service.decider.budget import SLICED, StreamKey, Weighted
+from service.decider.calendar import Calendar
+from service.decider.cause import Causes
 from service.decider.encoding import decode_array, encode_array
 from service.decider.incidents import Incidents, Place
-from service.decider.learning import STREAMS, Learning
+from service.decider.learning import Learning
 from service.decider.state import of_stream
-from service.decider.streams import LEVELS, PER_MODEL, Streams
+from service.decider.streams import LEVELS, Streams
 from service.decider.track import KEPT, Ring, Topic, Track
 from service.records import WHOLE, DeltaKey, Incident, Verdict
 
-_STREAMS = tuple(STREAMS)
 
-
-class Model(Protocol):
+class Model(Weighted, Protocol):
     """What is read of a watched model."""
 
     @property
@@ -61,45 +62,46 @@ class Judge:
         streams: Streams,
         incidents: Incidents,
         learning: Mapping[str, Learning],
-        tracks: Mapping[str, Track],
+        tracks: Mapping[tuple[str, str], Track],
         config: Config,
     ) -> None:
         self._models, self._streams, self._incidents, self._learning, self._tracks = models, streams, incidents, learning, tracks
         self._length, self._settings, self._backlog_after = config.windows.length, config.windows, config.detection.backlog_after
-        self._index = {name: i * PER_MODEL for i, name in enumerate(models)}
-        self._names = list(models)
+        self._calendar = Calendar(config.windows.time_zone)
+        self._causes = Causes(models, streams, learning, tracks)
+        self._places: dict[tuple[str, str], list[int]] = {}
+        for i, key in enumerate(streams.keys):
+            self._places.setdefault(key[:2], []).append(i)
         self._starts = Ring(np.dtype("<i8"), KEPT)
+        self._after: dict[StreamKey, float] = {}
         self.unknown: dict[str, int] = {}
-        self.latest: dict[tuple[str, str], Verdict] = {}
+        self.latest: dict[StreamKey, Verdict] = {}
 
     def window(self, start: int, sketches: Mapping[DeltaKey, Sketch], behind: float) -> tuple[Verdict, ...]:
         """Judge one closed window; ``behind``: seconds by which event time trails the workers' clocks."""
-        found = {key.model_name: sketch for key, sketch in sketches.items() if self._is_watched(key) and sketch.n > 0}
         self._count_unknown(sketches)
+        known = {key[1:3]: sketch for key, sketch in sketches.items() if self._is_watched(key) and sketch.n > 0}
+        found = {place: sketch for place, sketch in known.items() if place in self._places}
         if not found:
             return ()
-        n, x = np.zeros((2, len(self._streams)), np.int64)
-        for name, sketch in found.items():
-            first = self._index[name]
-            n[first : first + PER_MODEL] = sketch.n
-            x[first : first + PER_MODEL] = sketch.strange, sketch.far
-        step = self._streams.update(n, x)
+        hour, end = self._calendar.hour(start), start + self._length
+        step = self._streams.update(hour, found)
         self._starts.append(start)
-        for name, sketch in found.items():
-            self._tracks[name].append(start, sketch, step.evidence, self._index[name])
-        end = start + self._length
-        for stream in np.flatnonzero(step.recovered.any(axis=0)).tolist():
-            self._recover(stream, step.recovered[:, stream], end)
-        for name in found:
-            for i in range(self._index[name], self._index[name] + PER_MODEL):
-                self._incidents.add(name, self._name(i), int(n[i]), int(x[i]))
+        self._keep(start, hour, found, step.evidence)
+        recovered = np.flatnonzero(step.recovered.any(axis=0)).tolist()
+        for i in recovered:
+            self._recover(i, step.recovered[:, i], end)
+        views = self._streams.views
+        for place in self._incidents.places():
+            if (at := self._streams.index.get(StreamKey(*place[:3]))) is not None:
+                self._incidents.add(place, int(views.n[at]), int(views.x[at]))
         self._cross(step.evidence, end, behind > self._backlog_after)
-        for stream in np.flatnonzero(step.recovered.any(axis=0)).tolist():
-            if not self._incidents.levels(self._names[stream // PER_MODEL], self._name(stream)):
-                self._streams.forget_change(stream)
-        verdicts = self._verdicts(start, found, n, x, step.evidence)
-        for name, sketch in found.items():
-            if self._learning[name].take(start, {WHOLE: sketch}, not self._incidents.any_open(name)):
+        for i in recovered:
+            self._forget(i, end)
+        verdicts = self._verdicts(start, found, step.evidence)
+        for name in {name: None for name, _ in known}:
+            taught = {slice_: sketch for (model, slice_), sketch in known.items() if model == name}
+            if self._learning[name].take(start, taught, not self._incidents.any_open(name)):
                 self.renew(name)
         return verdicts
 
@@ -109,36 +111,50 @@ class Judge:
             self._incidents.work_off()
 
     def renew(self, model: str) -> None:
-        """Put the nulls that follow from what is learned in force; where they changed, incidents against the old ones end."""
-        self._streams.renew(self._index[model], [self._learning[model].null(WHOLE, stream) for stream in STREAMS])
+        """Put the nulls that follow from what is learned in force; streams whose null changed begin again."""
+        newest = float(self._starts.rows[-1]) + self._length if self._starts.rows.size else -np.inf
+        for i in self._streams.renew(model, self._learning[model]):
+            self._after[self._streams.keys[i]] = newest
 
     def end_all(self, model: str, actor: str, time: float, verdict: str, reason: str) -> None:
         """Close every incident of a model."""
         for place in self._incidents.places(model):
             self._incidents.end(place, actor, time, verdict, reason)
-            if model in self._index:
-                self.watch(place, on=False)
+            self.watch(place, on=False)
 
     def watch(self, place: Place, *, on: bool) -> None:
-        """Start or stop the recovery test of one incident."""
-        self._streams.watch_recovery(self._stream(place.model_name, place.stream), place.level, on)
+        """Start or stop the recovery test of one incident; what its stream is about stays the same meanwhile."""
+        key = StreamKey(*place[:3])
+        i = self._streams.index.get(key)
+        if i is None:
+            return
+        self._streams.watch_recovery(i, place.level, on)
+        if on and not self._streams.is_rate(i):
+            self._streams.views.pinned.setdefault(i, self._streams.views.carried(key))
+        elif not on and not self._incidents.levels(key):
+            self._streams.views.pinned.pop(i, None)
 
     def interval(self, i: int) -> tuple[float, float, float] | tuple[None, None, None]:
         """Share of one stream with its 95% interval: since the change of an open incident began, else over the newest windows."""
         about = self._shown(i)
-        if about.n == 0:
+        if about.n == 0 or not self.shows(i):
             return None, None, None
-        return about.x / about.n, *share_interval(about.x, about.n, float(self._streams.effect[i]))
+        return about.x / about.n, *share_interval(about.x, about.n, float(self._streams.views.effect[i]))
 
-    def state(self, model: str, stream: str, *, blind: bool = False, watermark: float | None = None) -> str:
+    def counted(self, i: int) -> str:
+        """What the share of one stream is a share of; empty while nothing is known of it."""
+        key = self._streams.keys[i]
+        return explain.noun(self._streams.views.carried(key), self._models[key.model_name].topics) if self.shows(i) else ""
+
+    def state(self, key: StreamKey, *, blind: bool = False, watermark: float | None = None) -> str:
         """State of one stream; ``idle`` is only known against a watermark."""
-        recent = self._tracks[model].recent(self._length)
+        recent = self._tracks[key[:2]].recent(self._length)
         quiet = max(self._settings.idle_after, self._length) + self._settings.grace
         seen = recent["start"][-1] + self._length if recent.size else -np.inf
         return of_stream(
             blind=blind,
-            open_levels=self._incidents.levels(model, stream),
-            learning=self._learning[model].phase == "first_contact",
+            open_levels=self._incidents.levels(key),
+            learning=not self._streams.allowed(self._streams.index[key])["ticket"],
             idle=watermark is not None and watermark - seen > quiet,
             prompts=int(recent["n"].sum()),
         )
@@ -150,36 +166,62 @@ class Judge:
 
     def _is_watched(self, key: DeltaKey) -> bool:
         model = self._models.get(key.model_name)
-        return model is not None and key.slice == WHOLE and key.bundle == model.bundle
+        return model is not None and key.bundle == model.bundle
+
+    def _keep(self, start: int, hour: int, found: Mapping[tuple[str, str], Sketch], evidence: Evidence) -> None:
+        x = self._streams.views.x
+        for place, sketch in found.items():
+            at = self._places[place]
+            rates = [i for i in at if self._streams.is_rate(i)]
+            flag = self._streams.mixes[place[0]].flag(sketch) if place[1] == WHOLE else -1
+            self._tracks[place].append(start, hour, sketch, x[rates], flag, evidence.log10_ticket[at], evidence.log10_page[at])
 
     def _recover(self, i: int, levels: NDArray[np.bool_], end: float) -> None:
         for level, recovered in zip(LEVELS, levels, strict=True):
-            place = Place(self._names[i // PER_MODEL], self._name(i), level)
+            place = Place(*self._streams.keys[i], level)
             if recovered and self._incidents.at(place):
                 self._incidents.end(place, "recovery", end, "recovered", None)
 
+    def _forget(self, i: int, end: float) -> None:
+        key = self._streams.keys[i]
+        if not self._incidents.levels(key):
+            self._streams.forget_change(i)
+            self._streams.views.pinned.pop(i, None)
+            self._after[key] = end
+
     def _cross(self, evidence: Evidence, end: float, backlog: bool) -> None:
+        opened = set()
         for level, crossed, shown in (("ticket", evidence.ticket, evidence.log10_ticket), ("page", evidence.page, evidence.log10_page)):
             for i in np.flatnonzero(crossed).tolist():
-                place = Place(self._names[i // PER_MODEL], self._name(i), level)
+                key = self._streams.keys[i]
+                place, announced = Place(*key, level), self._announced(key, end) if level == "page" else None
+                if announced:
+                    place = Place(*key, "ticket")
                 if self._incidents.at(place):
                     self._incidents.again(place)
                 else:
-                    self._open(place, i, end, float(shown[i]), backlog)
+                    self._open(place, i, end, float(shown[i]), backlog, announced)
                     self.watch(place, on=True)
+                    opened.add(place.model_name)
+        for name in sorted(opened):
+            self._causes.name_data_problems(name, self._incidents)
 
-    def _open(self, place: Place, i: int, end: float, evidence: float, backlog: bool) -> None:
-        name, track = place.model_name, self._tracks[place.model_name]
-        change = self._streams.estimate(i)
-        starts = self._starts.rows
-        start, low, high = (float(starts[max(0, starts.size - 1 - ago)]) for ago in (change.start, change.low, change.high))
-        windows = track.since(start)
-        n, x = int(windows["n"].sum()), int(windows["x"][:, i % PER_MODEL].sum())
-        reference, (lower, upper) = float(self._streams.reference[i]), share_interval(x, n, float(self._streams.effect[i]))
-        parts = [explain.changed(place.stream, x / n, lower, upper, start, reference), explain.began(min(low, start), max(high, start))]
-        parts.append(explain.grew(self._models[name].topics, track.grown(start, self._shares(name))))
+    def _announced(self, key: StreamKey, end: float) -> str | None:
+        """Who announced a change that this stream would page for now."""
+        carried = self._streams.views.carried(key)
+        topic = carried.category if carried.member == "topic_mix" else None
+        return self._learning[key.model_name].expected(key.slice, key.stream, topic, end)
+
+    def _open(self, place: Place, i: int, end: float, evidence: float, backlog: bool, announced: str | None) -> None:
+        name, key = place.model_name, self._streams.keys[i]
+        carried = self._streams.views.carried(key)
+        began = self._causes.began(i, carried, self._starts.rows, self._after.get(key, -np.inf))
+        reference, n, x = float(self._streams.views.reference[i]), began.n, began.x
+        lower, upper = share_interval(x, n, float(self._streams.views.effect[i]))
+        words = explain.changed(self.counted(i), x / n, lower, upper, began.start, reference)
+        parts = [words, explain.began(began.low, began.high), *self._causes.told(key, carried, began.start), announced]
         incident = Incident(
-            id=f"{name}-{place.stream}-{place.level}-{end:.0f}",
+            id="-".join(part for part in (name, place.slice, place.stream, place.level, f"{end:.0f}") if part),
             model_name=name,
             stream=place.stream,
             level=place.level,
@@ -191,46 +233,43 @@ class Judge:
             reference=reference,
             log10_evidence=evidence,
             log10_threshold=self._streams.thresholds(i)[LEVELS.index(place.level)],
-            change_start=start,
-            change_low=min(low, start),
-            change_high=max(high, start),
+            change_start=began.start,
+            change_low=began.low,
+            change_high=began.high,
+            slice=place.slice,
         )
         self._incidents.begin(incident, n, x, backlog=backlog)
 
-    def _shares(self, model: str) -> NDArray[np.float64]:
-        """Share of each topic when nothing is wrong: as learned, else as in the fine-tuning set; "none of these" comes last."""
-        learned = self._learning[model].topics
-        if learned is not None and learned.sum() > 0:
-            return np.asarray(learned / learned.sum())
-        topics = [topic.share for topic in self._models[model].topics]
-        return np.array([*topics, max(0.0, 1 - sum(topics))])
+    def shows(self, i: int) -> bool:
+        """Whether there is anything to say of a stream: always of those that the fine-tuning set bounds, of others with a baseline."""
+        return self._streams.keys[i].stream in SLICED or self._streams.allowed(i)["ticket"]
 
-    def _verdicts(
-        self, start: int, found: Mapping[str, Sketch], n: NDArray[np.int64], x: NDArray[np.int64], evidence: Evidence
-    ) -> tuple[Verdict, ...]:
-        """One verdict per stream of every model found.
+    def _verdicts(self, start: int, found: Mapping[tuple[str, str], Sketch], evidence: Evidence) -> tuple[Verdict, ...]:
+        """One verdict per stream of every model and slice found that has something to show.
 
         ``value`` and ``n`` are those of the window. The effect is share minus reference, with the 95% interval of :class:`_Shown`.
         """
-        streams = [i for name in found for i in range(self._index[name], self._index[name] + PER_MODEL)]
+        views = self._streams.views
+        streams = [i for place in found for i in self._places[place] if views.n[i] and self.shows(i)]
+        about = [self._shown(i) for i in streams]
+        n, x = (np.array([getattr(one, name) for one in about], np.float64) for name in ("n", "x"))
+        low, high = share_intervals(x, n, views.effect[streams])
         verdicts = []
-        for i in streams:
-            about = self._shown(i)
-            lower, upper = share_interval(about.x, about.n, float(self._streams.effect[i]))
-            name, stream, reference = self._names[i // PER_MODEL], self._name(i), float(self._streams.reference[i])
-            if about.since is None:
-                words = explain.quiet(stream, about.x / about.n, lower, upper, about.windows, reference)
+        for at, i in enumerate(streams):
+            key, one, lower, upper, reference = self._streams.keys[i], about[at], float(low[at]), float(high[at]), float(views.reference[i])
+            if one.since is None:
+                words = explain.quiet(self.counted(i), one.x / one.n, lower, upper, one.windows, reference)
             else:
-                words = explain.changed(stream, about.x / about.n, lower, upper, about.since, reference)
+                words = explain.changed(self.counted(i), one.x / one.n, lower, upper, one.since, reference)
             ticket, page = self._streams.thresholds(i)
             verdict = Verdict(
                 window_start=float(start),
                 window_end=float(start + self._length),
-                model_name=name,
-                slice=WHOLE,
-                stream=stream,
-                n=int(n[i]),
-                value=float(x[i] / n[i]),
+                model_name=key.model_name,
+                slice=key.slice,
+                stream=key.stream,
+                n=int(views.n[i]),
+                value=float(views.x[i] / views.n[i]),
                 reference=reference,
                 effect_low=lower - reference,
                 effect_high=upper - reference,
@@ -238,35 +277,33 @@ class Judge:
                 log10_threshold=page,
                 log10_ticket_evidence=float(evidence.log10_ticket[i]),
                 log10_ticket_threshold=ticket,
-                state=self.state(name, stream),
+                state=self.state(key),
                 explanation=words,
             )
-            self.latest[name, stream] = verdict
+            self.latest[key] = verdict
             verdicts.append(verdict)
         return tuple(verdicts)
 
     def _shown(self, i: int) -> _Shown:
-        name = self._names[i // PER_MODEL]
-        if open_ := self._incidents.since(name, self._name(i)):
+        key = self._streams.keys[i]
+        if open_ := self._incidents.since(key):
             since, n, x = open_
             return _Shown(n, x, 0, since)
-        rows = self._tracks[name].recent(self._length)
-        return _Shown(int(rows["n"].sum()), int(rows["x"][:, i % PER_MODEL].sum()), rows.size, None)
-
-    def _name(self, i: int) -> str:
-        return _STREAMS[i % PER_MODEL]
+        track = self._tracks[key[:2]]
+        windows = track.recent(self._length).size
+        counted = track.counted(self._streams.views.carried(key), newest=windows)
+        return _Shown(int(counted.n.sum()), int(counted.x.sum()), counted.n.size, None)
 
     def to_json(self, needed: int) -> dict[str, Any]:
         """Everything needed to go on; ``needed``: windows in the history of the change points."""
         starts = encode_array(self._starts.rows[-max(needed, 1) :])
-        return {"starts": starts, "unknown": self.unknown, "latest": [asdict(verdict) for verdict in self.latest.values()]}
+        after = [[*key, time] for key, time in self._after.items() if np.isfinite(time)]
+        return {"starts": starts, "after": after, "unknown": self.unknown, "latest": [asdict(verdict) for verdict in self.latest.values()]}
 
     def load(self, state: Mapping[str, Any], kept: Sequence[str]) -> None:
         """Inverse of :meth:`to_json`, for the models ``kept``."""
         self._starts.load(decode_array(state["starts"]))
         self.unknown = dict(state["unknown"])
-        verdicts = (Verdict(**values) for values in state["latest"])
-        self.latest = {(verdict.model_name, verdict.stream): verdict for verdict in verdicts if verdict.model_name in kept}
-
-    def _stream(self, model: str, stream: str) -> int:
-        return self._index[model] + _STREAMS.index(stream)
+        self._after = {key: time for *parts, time in state["after"] if (key := StreamKey(*parts)) in self._streams.index and key.model_name in kept}
+        verdicts = ((StreamKey(v["model_name"], v["slice"], v["stream"]), Verdict(**v)) for v in state["latest"])
+        self.latest = {key: verdict for key, verdict in verdicts if key in self._streams.index and key.model_name in kept}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,12 @@ class Series:
     x: NDArray[np.int64]
     ticket: NDArray[np.float32]
     page: NDArray[np.float32]
+
+    @classmethod
+    def none(cls) -> Self:
+        """No windows: nothing is known of the stream."""
+        nothing, evidence = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return cls(nothing, nothing, nothing, evidence, evidence)
 
 
 @dataclass(frozen=True, slots=True)

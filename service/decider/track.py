@@ -1,27 +1,27 @@
-"""The newest windows of one model, kept for intervals, plots and the words that explain a change."""
+"""The newest windows of one model or slice, kept for intervals, plots and the words that explain a change."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.contract import Evidence
 from detectors.sketch import Sketch
+from service.decider.budget import MIXES, PAGING, RATES, SLICED, TICKETS
 from service.decider.encoding import decode_array, encode_array
-
-WINDOW = np.dtype([("start", "<i8"), ("n", "<i4"), ("x", "<i4", (2,))])
-EVIDENCE = np.dtype([("ticket", "<f4", (2,)), ("page", "<f4", (2,))])
+from service.decider.mixes import Carried, counts
 
 KEPT = 10_080
-"""Windows kept: as many as a change point is looked for in."""
+"""Windows whose starts are kept: as many as a change point is looked for in."""
 
 SHOWN = 1_440
-"""Windows with evidence kept for the plots."""
+"""Windows of a whole model kept for the plots."""
 
-WORDY = 120
-"""Windows with topic counts kept: a change that began earlier is described by these."""
+SHOWN_SLICE = 240
+"""Windows of a slice kept for the plots."""
+
+TABLES = 720
+"""Windows whose topics, languages and lengths are kept: a change that began earlier is described by these."""
 
 RECENT = 60
 """Windows that decide whether there is enough data."""
@@ -69,22 +69,53 @@ class Ring:
         self._table, self._size = (rows.copy(), rows.size) if rows.size else (np.zeros(64, rows.dtype), 0)
 
 
-class Track:
-    """Windows with prompts of one model, oldest first."""
+class Counted(NamedTuple):
+    """What one stream counted in W windows with prompts, oldest first: start, hour of the week, n, x, (W,) each."""
 
-    def __init__(self) -> None:
-        self._windows = Ring(WINDOW, KEPT)
-        self._evidence = Ring(EVIDENCE, SHOWN)
-        self._topics: deque[tuple[int, NDArray[np.int64]]] = deque(maxlen=WORDY)
+    start: NDArray[np.int64]
+    hour: NDArray[np.int64]
+    n: NDArray[np.int64]
+    x: NDArray[np.int64]
+
+    def since(self, start: float) -> "Counted":
+        """The windows from ``start`` on."""
+        first = int(np.searchsorted(self.start, start))
+        return Counted(*(column[first:] for column in self))
+
+
+class Track:
+    """Windows with prompts, oldest first, of a whole model (``whole``) or of a slice."""
+
+    def __init__(self, whole: bool) -> None:
+        self._rates = tuple(RATES) if whole else SLICED
+        self._streams = (*PAGING, *TICKETS) if whole else SLICED
+        evidence = ("<f4", (len(self._streams),))
+        row = [("start", "<i8"), ("hour", "<i2"), ("n", "<i4"), ("x", "<i4", (len(self._rates),)), ("flag", "i1")]
+        self._windows = Ring(np.dtype([*row, ("ticket", *evidence), ("page", *evidence)]), SHOWN if whole else SHOWN_SLICE)
+        self._whole = whole
+        self._tables: Ring | None = None
         self._recent: NDArray[Any] | None = None
 
-    def append(self, start: int, sketch: Sketch, evidence: Evidence, first: int) -> None:
-        """Add one closed window; ``first`` is the model's first stream in ``evidence``."""
+    def append(
+        self,
+        start: int,
+        hour: int,
+        sketch: Sketch,
+        x: NDArray[np.int64],
+        flag: int,
+        ticket: NDArray[np.float64],
+        page: NDArray[np.float64],
+    ) -> None:
+        """Add one closed window: ``x`` of its rate streams, whether the embedding was flagged (-1: not known), evidence of its streams."""
         self._recent = None
-        pair = slice(first, first + 2)
-        self._windows.append((start, sketch.n, (sketch.strange, sketch.far)))
-        self._evidence.append((evidence.log10_ticket[pair], evidence.log10_page[pair]))
-        self._topics.append((start, sketch.topics))
+        self._windows.append((start, hour, sketch.n, x, flag, ticket, page))
+        if not self._whole:
+            return
+        tables = [counts(sketch, stream) for stream in MIXES]
+        if self._tables is None:
+            kinds = [(stream, "<i4", (table.size,)) for stream, table in zip(MIXES, tables, strict=True)]
+            self._tables = Ring(np.dtype(kinds), TABLES)
+        self._tables.append(tuple(tables))
 
     def recent(self, length: float) -> NDArray[Any]:
         """Windows with prompts among the newest 60, by time."""
@@ -93,51 +124,67 @@ class Track:
             self._recent = rows[rows["start"] > rows["start"][-1] - RECENT * length] if rows.size else rows
         return self._recent
 
-    def since(self, start: float) -> NDArray[Any]:
-        """Windows from ``start`` on."""
+    def counted(self, carried: Carried, newest: int | None = None) -> Counted:
+        """What a stream counted in all windows kept, or in the ``newest`` of them."""
         rows = self._windows.rows
-        return rows[np.searchsorted(rows["start"], start) :]
+        rows = rows if newest is None else rows[rows.size - min(newest, rows.size) :]
+        if carried.member == "embedding_shift":
+            rows = rows[rows["flag"] >= 0]
+            return _columns(rows, np.ones(rows.size, np.int64), rows["flag"])
+        if carried.member in MIXES:
+            table = self.table(carried.member)
+            rows = rows[max(0, rows.size - len(table)) :]
+            table = table[len(table) - rows.size :]
+            return _columns(rows, table.sum(axis=1), table[:, carried.category])
+        if carried.member not in self._rates:  # combined, while nothing is combined
+            return _columns(rows[:0], rows["n"][:0], rows["n"][:0])
+        return _columns(rows, rows["n"], rows["x"][:, self._rates.index(carried.member)])
 
-    def grown(self, since: float, shares: NDArray[np.float64]) -> list[tuple[int, float]]:
-        """Topics whose share since then exceeds ``shares`` (K + 1,), most grown first: (index, rise of the share)."""
-        counts = [topics for start, topics in self._topics if start >= since]
-        if not counts:
-            return []
-        total = np.sum(counts, axis=0)
-        rise = total / max(1, total.sum()) - shares
-        return [(int(i), float(rise[i])) for i in np.argsort(-rise, kind="stable") if rise[i] > 0]
+    def table(self, stream: str, since: float = -np.inf) -> NDArray[np.int64]:
+        """(W, categories) int64, the newest windows from ``since`` on, at most 720, of a stream of many categories."""
+        if self._tables is None:
+            return np.zeros((0, 1), np.int64)
+        table = self._tables.rows[stream].astype(np.int64)
+        return table[np.searchsorted(self._windows.rows["start"][-len(table) :], since) :]
 
-    def series(self, stream: int) -> tuple[NDArray[Any], ...]:
-        """start, n, x, ticket and page evidence of the newest 1,440 windows, copied; ``stream`` is 0 or 1."""
-        evidence = self._evidence.rows
-        windows = self._windows.rows[self._windows.rows.size - evidence.size :]
-        return (
-            windows["start"].copy(),
-            windows["n"].astype(np.int64),
-            windows["x"][:, stream].astype(np.int64),
-            evidence["ticket"][:, stream].copy(),
-            evidence["page"][:, stream].copy(),
-        )
+    def hours(self, since: float) -> NDArray[np.int64]:
+        """Hour of the week of the windows from ``since`` on."""
+        rows = self._windows.rows
+        return rows["hour"][np.searchsorted(rows["start"], since) :].astype(np.int64)
 
-    def to_json(self, needed: int) -> dict[str, Any]:
-        """Everything needed to go on, of the windows the newest ``needed`` or those shown."""
-        evidence = self._evidence.rows
-        windows = self._windows.rows[-max(needed, evidence.size, 1) :]
-        topics = list(self._topics)
+    def series(self, stream: str, carried: Carried) -> tuple[NDArray[Any], ...]:
+        """start, n, x, ticket and page evidence of the newest windows, copied."""
+        found = self.counted(carried)
+        rows = self._windows.rows
+        rows = rows[np.isin(rows["start"], found.start)] if found.start.size < rows.size else rows
+        at = self._streams.index(stream)
+        return found.start.copy(), found.n.copy(), found.x.copy(), rows["ticket"][:, at].copy(), rows["page"][:, at].copy()
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything needed to go on."""
+        tables = self._tables
         return {
-            "windows": encode_array(windows),
-            "evidence": encode_array(evidence),
-            "topics": encode_array(np.array([counts for _, counts in topics], np.int32)) if topics else None,
+            "windows": encode_array(self._windows.rows),
+            "tables": tables and {stream: encode_array(tables.rows[stream]) for stream in MIXES},
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of :meth:`to_json`."""
         self._windows.load(decode_array(state["windows"]))
-        self._evidence.load(decode_array(state["evidence"]))
         self._recent = None
-        starts = self._windows.rows["start"].tolist()
-        topics = list(decode_array(state["topics"]).astype(np.int64)) if state["topics"] else []
-        self._topics = deque(zip(starts[len(starts) - len(topics) :], topics, strict=True), maxlen=WORDY)
+        self._tables = None
+        if state["tables"]:
+            columns = {stream: decode_array(table) for stream, table in state["tables"].items()}
+            kinds = [(stream, "<i4", (columns[stream].shape[1],)) for stream in MIXES]
+            rows = np.zeros(len(columns[MIXES[0]]), np.dtype(kinds))
+            for stream in MIXES:
+                rows[stream] = columns[stream]
+            self._tables = Ring(rows.dtype, TABLES)
+            self._tables.load(rows)
+
+
+def _columns(rows: NDArray[Any], n: NDArray[Any], x: NDArray[Any]) -> Counted:
+    return Counted(rows["start"].astype(np.int64), rows["hour"].astype(np.int64), n.astype(np.int64), x.astype(np.int64))
 
 
 def words(topics: Sequence[Topic], index: int) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from decider_log import LENGTH, NULLS, START, TOPICS, Log, history, settings, sketch, watched
 
+from service.decider.budget import PAGING, TICKETS
 from service.decider.closed import Closed
 from service.decider.decider import Decider, UnknownState
 from service.errors import ConfigError
@@ -57,8 +58,8 @@ def test_thresholds_follow_from_budgets_and_weights() -> None:
     decider = Decider(watched({"bot": 3.0, "small": 1.0}), settings())
     steps = play(decider, Log().delta(START).delta(START, model="small").report(START + 90))
     by_model = {verdict.model_name: verdict for verdict in verdicts(steps)}
-    assert by_model["bot"].log10_threshold == pytest.approx(math.log10(90 * DAY / 60 * 8 / 3))
-    assert by_model["small"].log10_ticket_threshold == pytest.approx(math.log10(7 * DAY / 60 * 8))
+    assert by_model["bot"].log10_threshold == pytest.approx(math.log10(90 * DAY / 60 * 4 / 3 * len(PAGING)))
+    assert by_model["small"].log10_ticket_threshold == pytest.approx(math.log10(7 * DAY / 60 * 4 * len(PAGING + TICKETS)))
 
 
 def test_a_budget_of_more_than_one_alarm_a_window_is_refused() -> None:
@@ -140,8 +141,9 @@ def test_a_rise_opens_a_ticket_then_a_page_and_recovery_closes_both(paging: Deci
     assert page.value == pytest.approx(0.12, abs=0.01)
     assert page.reference == pytest.approx(0.03, abs=0.001)
     assert page.log10_evidence >= page.log10_threshold
-    assert verdicts(steps)[-2].state == "page"
-    assert sorted(i.severity for i in paging.picture(active=True, now=0).incidents) == ["critical", "warning"]
+    assert {v.stream: v.state for v in verdicts(steps)[-3:]} == {"ood_share": "page", "far_share": "ok", "combined": "page"}
+    opened = [(i.stream, i.severity) for i in paging.picture(active=True, now=0).incidents]
+    assert sorted(opened) == [(stream, severity) for stream in ("combined", "ood_share") for severity in ("critical", "warning")]
 
     recovered = end
     stretch(log, end, 120, strange=3)
@@ -190,7 +192,7 @@ def test_a_page_in_a_backlog_warns_until_the_backlog_is_worked_off() -> None:
     log.report(hours_later - 901, sent=hours_later)
     assert incidents(play(decider, log)) == []
     log.report(hours_later - 899, sent=hours_later)
-    assert [i.severity for i in incidents(play(decider, log)) if i.level == "page"] == ["critical"]
+    assert [i.severity for i in incidents(play(decider, log)) if i.level == "page"] == ["critical", "critical"]
 
 
 def test_a_backlog_that_recovers_before_it_is_worked_off_never_pages() -> None:
@@ -214,7 +216,7 @@ def test_the_words_name_share_interval_start_and_the_topic_that_grew(paging: Dec
     page = next(incident for incident in incidents(play(paging, log)) if incident.level == "page")
     assert page.explanation.startswith("12.0% strange (")
     assert "since 14 Nov 01:00 UTC; normal 3.00%" in page.explanation
-    assert "grew: roaming +" in page.explanation
+    assert "grew: roaming 1.29% to 27.0% (22.7% to 31.6%); fell: billing 95.7% to 70.0%" in page.explanation
 
 
 def test_windows_in_an_open_incident_are_not_learned(paging: Decider, log: Log) -> None:

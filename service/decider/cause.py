@@ -1,0 +1,123 @@
+"""What lies behind a crossing: when it began, which topics, slices and hours carry it, and whether the data themselves came otherwise."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.change import locate
+from detectors.topic_baseline import TopicBaseline
+from service.decider import explain
+from service.decider.budget import DATA_PROBLEMS, SLICED, StreamKey
+from service.decider.incidents import Incidents
+from service.decider.learning import Learning
+from service.decider.mixes import Carried
+from service.decider.streams import Streams
+from service.decider.track import Topic, Track
+from service.records import WHOLE, Incident
+
+TOGETHER = 3600.0
+"""Changes whose intervals come within this many seconds of each other are taken for one."""
+
+
+class Began(NamedTuple):
+    """Start of a change with its interval, seconds since the epoch, and the counts since then."""
+
+    start: float
+    low: float
+    high: float
+    n: int
+    x: int
+
+
+class Described(Protocol):
+    """What is read of a model."""
+
+    @property
+    def topics(self) -> Sequence[Topic]:
+        """Reference topics."""
+        ...
+
+
+class Causes:
+    """Reads what streams and tracks hold; changes nothing but explanations."""
+
+    def __init__(
+        self, models: Mapping[str, Described], streams: Streams, learning: Mapping[str, Learning], tracks: Mapping[tuple[str, str], Track]
+    ) -> None:
+        self._models, self._streams, self._learning, self._tracks = models, streams, learning, tracks
+
+    def began(self, i: int, carried: Carried, starts: NDArray[np.int64], after: float) -> Began:
+        """The newest change of stream ``i``; ``starts`` of all windows judged, of which those from ``after`` on count."""
+        key = self._streams.keys[i]
+        if change := self._streams.estimate(i):
+            times, (n, x) = starts, self._streams.counts(i, change.start + 1)
+        else:
+            seen = self._tracks[key[:2]].counted(carried).since(after)
+            null = self._streams.null_at(key.model_name, carried, seen.hour)
+            change = locate(seen.n, seen.x if carried.rising else seen.n - seen.x, null, float(self._streams.views.effect[i]))
+            times, n, x = seen.start, int(seen.n[-1 - change.start :].sum()), int(seen.x[-1 - change.start :].sum())
+        start, low, high = (float(times[max(0, times.size - 1 - ago)]) for ago in (change.start, change.low, change.high))
+        return Began(start, min(low, start), max(high, start), n, x)
+
+    def told(self, key: StreamKey, carried: Carried, start: float) -> list[str]:
+        """Topics, slices and hours of the day that carry a change of a whole model since ``start``; empty lines where nothing is plain."""
+        if key.slice != WHOLE:
+            return []
+        return [self._topics(key.model_name, start), self._slices(key.model_name, carried, start), self._hours(key, carried, start)]
+
+    def _topics(self, model: str, start: float) -> str:
+        track = self._tracks[model, WHOLE]
+        counts = track.table("topic_mix", start).sum(axis=0)
+        baseline = self._streams.mixes[model].baselines.get("topic_mix")
+        if isinstance(baseline, TopicBaseline):
+            hours = track.hours(start) % len(baseline.share)
+            before, effect = baseline.share[hours].mean(axis=0), baseline.design_effect
+        else:
+            before, effect = self._shares(model, counts.size), np.ones(counts.size)
+        return explain.moved(self._models[model].topics, before, counts, effect) if before.size == counts.size else ""
+
+    def _shares(self, model: str, size: int) -> NDArray[np.float64]:
+        """Share of each topic when nothing is wrong: as learned, else as in the fine-tuning set; "none of these" comes last."""
+        learned = self._learning[model].topics
+        if learned is not None and learned.sum() > 0:
+            return np.asarray(learned / learned.sum())
+        topics = [topic.share for topic in self._models[model].topics]
+        return np.array([*topics, max(0.0, 1 - sum(topics))])
+
+    def _slices(self, model: str, carried: Carried, start: float) -> str:
+        if carried.member not in SLICED:
+            return ""
+        views, excess, prompts = self._streams.views, dict[str, float](), dict[str, int]()
+        for (name, slice_), track in self._tracks.items():
+            if name == model and slice_ != WHOLE:
+                seen = track.counted(carried).since(start)
+                normal = views.reference[self._streams.index[StreamKey(model, slice_, carried.member)]]
+                prompts[slice_], excess[slice_] = int(seen.n.sum()), float(seen.x.sum() - normal * seen.n.sum())
+        whole = self._tracks[model, WHOLE].counted(carried).since(start)
+        normal = views.reference[self._streams.index[StreamKey(model, WHOLE, carried.member)]]
+        return explain.carriers(excess, prompts, float(whole.x.sum() - normal * whole.n.sum()), int(whole.n.sum()))
+
+    def _hours(self, key: StreamKey, carried: Carried, start: float) -> str:
+        seen = self._tracks[key[:2]].counted(carried).since(start)
+        normal = float(self._streams.views.reference[self._streams.index[key]])
+        sign = 1.0 if carried.rising else -1.0
+        return explain.daytime(seen.hour, sign * (seen.x - normal * seen.n))
+
+    def name_data_problems(self, model: str, incidents: Incidents) -> None:
+        """Where truncation, language or length moved at the same time, the incidents of this model say that it looks like a data problem."""
+        opened = [incident for place in incidents.places(model) if place.slice == WHOLE and (incident := incidents.at(place))]
+        problems = [incident for incident in opened if incident.stream in DATA_PROBLEMS]
+        for place in incidents.places(model):
+            incident = incidents.at(place)
+            if incident is None or incident.slice != WHOLE or incident.stream in DATA_PROBLEMS:
+                continue
+            found = {problem.stream for problem in problems if _together(problem, incident)}
+            told = explain.with_problems(incident.explanation, [stream for stream in DATA_PROBLEMS if stream in found])
+            if told != incident.explanation:
+                incidents.explain(place, told)
+
+
+def _together(one: Incident, other: Incident) -> bool:
+    return one.change_low <= other.change_high + TOGETHER and other.change_low <= one.change_high + TOGETHER

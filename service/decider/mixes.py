@@ -1,0 +1,280 @@
+"""The detectors of one model that count more than one kind of prompt: topics, languages, lengths, the embedding, and all together."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.contract import Evidence, State
+from detectors.embedding_baseline import LEVELS, EmbeddingBaseline
+from detectors.embedding_shift import EmbeddingShift
+from detectors.recursion import Recursion
+from detectors.sketch import Sketch
+from detectors.topic_baseline import TopicBaseline
+from detectors.topic_mix import TopicMix, mixture
+from service.decider.budget import MIXES, RATES
+from service.decider.encoding import decode_state, encode_state
+
+Steps = Mapping[str, tuple[NDArray[np.float64], NDArray[np.int64]]]
+"""Rate stream -> log L (K,) of its components in a window, and the windows since their last step (K,)."""
+
+_STAGES = {"short": "fewer than 14 days are learned", "unpromised": "its days differ too much"}
+
+_SHOWN = ("version", "rates", "evidence", "crossed", "part", "stray", "totals", "last", "newest")
+"""Arrays of a detector that are kept here; its baseline is kept where it was learned."""
+
+
+class Carried(NamedTuple):
+    """What a stream's evidence is about: the counts of ``member``, of its ``category`` where it has many, that rose or fell."""
+
+    member: str
+    category: int = -1
+    rising: bool = True
+
+
+def counts(sketch: Sketch, stream: str) -> NDArray[np.int64]:
+    """Prompts of each category of a stream of :data:`MIXES`."""
+    return {"topic_mix": sketch.topics, "language": sketch.languages, "length": sketch.lengths}[stream]
+
+
+class Mixes:
+    """Detectors of ``topic_mix``, ``language``, ``length``, ``embedding_shift`` and ``combined`` of one model.
+
+    A stream without a baseline has no detector: it is learning. ``combined`` averages the recursions of the streams that may page, two
+    at least; it begins again when one of them does.
+    """
+
+    def __init__(self, rates: Mapping[str, tuple[float, float]], min_effect: float) -> None:
+        """``rates``: stream -> false tickets and pages per window, where it may reach that level."""
+        self._rates, self._min_effect = dict(rates), min_effect
+        self.mixes: dict[str, TopicMix] = {}
+        self.baselines: dict[str, TopicBaseline | EmbeddingBaseline] = {}
+        self.shift: EmbeddingShift | None = None
+        self.combined: Recursion | None = None
+        self.members: dict[str, NDArray[np.float64]] = {}
+        self._signature: tuple[tuple[str, str], ...] = ()
+        self._tokens: dict[str, str] = {}
+        self._carried: dict[str, Carried] = {}
+
+    def renew(
+        self, mixes: Mapping[str, TopicBaseline | None], shift: EmbeddingBaseline | None, rated: Mapping[str, tuple[str, NDArray[np.float64]]]
+    ) -> set[str]:
+        """Put baselines in force; the streams that began again with it.
+
+        ``rated``: rate stream that may page -> what tells its null from another, and the weights (K,) of its components.
+        """
+        begun = {stream for stream, baseline in mixes.items() if self._renew_mix(stream, baseline)}
+        if self._renew_shift(shift):
+            begun.add("embedding_shift")
+        members: dict[str, NDArray[np.float64]] = {stream: weights for stream, (_, weights) in rated.items()}
+        if "topic_mix" in self.mixes and self.baselines["topic_mix"].may_page:
+            members["topic_mix"] = mixture(self.baselines["topic_mix"].share.shape[1])  # type: ignore[union-attr]
+        if self.shift is not None and self.shift.baseline.may_page:
+            members["embedding_shift"] = self.shift.weights
+        signature = (
+            *((stream, token) for stream, (token, _) in rated.items()),
+            *((stream, self.token(stream)) for stream in members if stream not in rated),
+        )
+        if signature != self._signature:
+            self._signature, self.members = signature, members
+            self.combined = self._together() if len(members) > 1 else None
+            self._carried.pop("combined", None)
+            begun.add("combined")
+        return begun
+
+    def _renew_mix(self, stream: str, baseline: TopicBaseline | None) -> bool:
+        if not self._is_new(stream, baseline):
+            return False
+        self._carried.pop(stream, None)
+        self.mixes.pop(stream, None)
+        self.baselines.pop(stream, None)
+        if baseline is not None:
+            ticket, page = self._allowed(stream, baseline.may_page)
+            self.baselines[stream] = baseline
+            self.mixes[stream] = TopicMix.fit(baseline, ticket_rate=[ticket], page_rate=[page], min_effect=self._min_effect)
+        return True
+
+    def _renew_shift(self, baseline: EmbeddingBaseline | None) -> bool:
+        if not self._is_new("embedding_shift", baseline):
+            return False
+        self.shift = None
+        self.baselines.pop("embedding_shift", None)
+        if baseline is not None:
+            self.baselines["embedding_shift"] = baseline
+            self.shift = EmbeddingShift.fit(baseline, *self._allowed("embedding_shift", baseline.may_page))
+        return True
+
+    def _is_new(self, stream: str, baseline: TopicBaseline | EmbeddingBaseline | None) -> bool:
+        if baseline is self.baselines.get(stream):
+            return False
+        before, self._tokens[stream] = self.token(stream), _token(baseline)
+        return self._tokens[stream] != before
+
+    def _allowed(self, stream: str, may_page: bool) -> tuple[float, float]:
+        ticket, page = self._rates[stream]
+        return ticket, page if may_page else 0.0
+
+    def _together(self) -> Recursion:
+        weights = np.concatenate([weights / len(self.members) for weights in self.members.values()])
+        ticket, page = self._rates["combined"]
+        return Recursion.fit(ticket_rate=[ticket], page_rate=[page], weights=weights)
+
+    def token(self, stream: str) -> str:
+        """What tells the baseline of a stream from another; empty without one."""
+        return self._tokens.get(stream, "")
+
+    def has(self, stream: str) -> bool:
+        """Whether the stream is tested now."""
+        return stream in self.mixes or (stream == "embedding_shift" and self.shift is not None) or (stream == "combined" and bool(self.combined))
+
+    def may_page(self, stream: str) -> bool:
+        """Whether the budget of pages holds for the stream now."""
+        return stream == "combined" and self.combined is not None or stream in self.baselines and self.baselines[stream].may_page
+
+    def knows(self, carried: Carried) -> bool:
+        """Whether there is something to hold the counts of ``carried`` against."""
+        return carried.member in RATES or carried.member in self.baselines
+
+    def why(self, stream: str) -> str | None:
+        """What keeps a stream from paging."""
+        if stream == "combined":
+            return None if self.combined else "fewer than two streams may page"
+        if not self.has(stream):
+            return "no baseline of it is accepted"
+        return _STAGES.get(self.baselines[stream].stage)
+
+    def flag(self, sketch: Sketch) -> int:
+        """Whether ``embedding_shift`` flagged the newest window, 1 or 0; -1 where it does not know."""
+        if self.shift is None or not sketch.fourier.size or not sketch.n:
+            return -1
+        return int(self.shift.flag().x[0])
+
+    def parameters(self, carried: Carried, hour: int) -> tuple[float, float, float]:
+        """Null, design effect and normal share of what a stream is about; see :class:`service.decider.views.Views`."""
+        baseline = self.baselines[carried.member]
+        null = float(self.null_at(carried, np.array([hour]))[0])
+        if isinstance(baseline, EmbeddingBaseline):
+            return null, float(baseline.design_effect[0]), float(LEVELS[0])
+        return null, float(baseline.design_effect[carried.category]), float(baseline.share[hour % len(baseline.share), carried.category])
+
+    def null_at(self, carried: Carried, hours: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(W,) null at these hours of the week, minimum effect included; of the share that is not there where a fall is bet on."""
+        baseline = self.baselines[carried.member]
+        if isinstance(baseline, EmbeddingBaseline):
+            null = np.full(hours.size, baseline.null[0, 0])
+        elif carried.rising:
+            null = baseline.upper[hours % len(baseline.upper), carried.category] + self._min_effect
+        else:
+            null = 1 - (baseline.lower[hours % len(baseline.lower), carried.category] - self._min_effect)
+        return np.asarray(np.clip(null, 1e-9, 0.999))
+
+    def update(self, sketch: Sketch, hour: int, rated: Steps) -> dict[str, Evidence]:
+        """One closed window with prompts: what each stream that is tested says, arrays of one."""
+        said: dict[str, Evidence] = {}
+        steps: dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]] = {stream: rated[stream] for stream in rated if stream in self.members}
+        for stream in MIXES:
+            if (detector := self.mixes.get(stream)) is None:
+                continue
+            table = counts(sketch, stream)[None]
+            said[stream] = detector.update(table, hour)
+            if stream in self.members:
+                ratio, elapsed = detector.increments(table, hour)
+                steps[stream] = ratio[:, 0], np.repeat(elapsed, len(ratio))
+            self._carried[stream] = self._carrier(stream, detector, said[stream])
+        if self.shift is not None and sketch.fourier.size:
+            ratio, since = self.shift.increments(hour, int(sketch.n), sketch.fourier)
+            said["embedding_shift"] = self.shift.recursion.update(ratio, since)
+            if "embedding_shift" in self.members:
+                steps["embedding_shift"] = ratio[:, 0], since[:, 0]
+        if self.combined is not None:
+            said["combined"] = self._combine(self.combined, steps)
+        return said
+
+    def _combine(self, combined: Recursion, steps: Steps) -> Evidence:
+        size = {stream: weights.size for stream, weights in self.members.items()}
+        still = {stream: (np.zeros(k), np.zeros(k, np.int64)) for stream, k in size.items()}
+        parts = [steps.get(stream, still[stream]) for stream in self.members]
+        ratio, elapsed = np.concatenate([part[0] for part in parts])[:, None], np.concatenate([part[1] for part in parts])[:, None]
+        before, rates = combined.shares(), combined.rates
+        evidence = combined.update(ratio, elapsed)
+        level = 0 if evidence.ticket[0] and not evidence.page[0] else int(rates[1, 0] > 0)
+        held = combined.shares()[level, :, 0]
+        if evidence.ticket[0] or evidence.page[0]:  # the recursion has consumed what crossed: who held it is told from what was before
+            weights = np.concatenate([weights / len(self.members) for weights in self.members.values()])
+            rate = float(rates[level, 0])
+            held = (before[level, :, 0] + weights * rate * elapsed[:, 0]) * np.minimum(np.exp(np.minimum(ratio[:, 0], 700.0)), rate ** (-1 / 3))
+        bounds = np.cumsum(list(size.values()))[:-1]
+        totals = [float(part.sum()) for part in np.split(held, bounds)]
+        if max(totals) > 0:
+            member = list(self.members)[int(np.argmax(totals))]
+            self._carried["combined"] = self._carried.get(member, Carried(member))
+        return evidence
+
+    def _carrier(self, stream: str, detector: TopicMix, said: Evidence) -> Carried:
+        ticket_only = bool(said.ticket[0] and not said.page[0]) or not detector.recursion.rates[1, 0]
+        level: Literal["ticket", "page"] = "ticket" if ticket_only else "page"
+        carrier = detector.carrier(level)
+        category = int(carrier.category[0])
+        return self.carried(stream) if category < 0 else Carried(stream, category, bool(carrier.rising[0]))
+
+    def carried(self, stream: str) -> Carried:
+        """What the evidence of a stream is about now; of a stream that has none, its commonest category or first member."""
+        if stream in self._carried:
+            return self._carried[stream]
+        if stream == "combined":
+            return self.carried(next(iter(self.members)))
+        baseline = self.baselines.get(stream)
+        return Carried(stream, int(baseline.share.sum(axis=0).argmax())) if isinstance(baseline, TopicBaseline) else Carried(stream)
+
+    def to_json(self) -> dict[str, Any]:
+        """Evidence, with what tells the baselines and rates it belongs to."""
+        detectors: dict[str, TopicMix | EmbeddingShift] = dict(self.mixes)
+        if self.shift is not None:
+            detectors["embedding_shift"] = self.shift
+        return {
+            "rates": {stream: list(rates) for stream, rates in self._rates.items()},
+            "tokens": {stream: self.token(stream) for stream in detectors},
+            "detectors": {stream: encode_state(_kept(detector.snapshot())) for stream, detector in detectors.items()},
+            "signature": [list(part) for part in self._signature],
+            "combined": self.combined and encode_state(self.combined.snapshot()),
+            "carried": {stream: list(carried) for stream, carried in self._carried.items()},
+        }
+
+    def load(self, state: Mapping[str, Any]) -> set[str]:
+        """Take over what was said against the same baselines and rates; the streams that begin again. Call after :meth:`renew`."""
+        same = {stream: tuple(state["rates"].get(stream, ())) == rates for stream, rates in self._rates.items()}
+        begun = set(MIXES) | {"embedding_shift", "combined"}
+        for stream, saved in state["detectors"].items():
+            if same[stream] and state["tokens"][stream] == self.token(stream):
+                self._load(stream, decode_state(saved))
+                begun.discard(stream)
+        together = state["signature"] == [list(part) for part in self._signature]
+        if same["combined"] and together and self.combined is not None and state["combined"]:
+            self.combined = Recursion.restore(decode_state(state["combined"]))
+            begun.discard("combined")
+        self._carried = {stream: Carried(*carried) for stream, carried in state["carried"].items() if stream not in begun}
+        return begun
+
+    def _load(self, stream: str, saved: State) -> None:
+        if stream == "embedding_shift":
+            assert self.shift is not None
+            self.shift = EmbeddingShift.restore({**self.shift.snapshot(), **saved})
+        else:
+            self.mixes[stream] = TopicMix.restore({**self.mixes[stream].snapshot(), **saved})
+
+
+def _kept(state: State) -> State:
+    return {name: array for name, array in state.items() if name in _SHOWN or name.startswith("recursion_")}
+
+
+def _token(baseline: TopicBaseline | EmbeddingBaseline | None) -> str:
+    """A hash of everything a detector takes from its baseline."""
+    if baseline is None:
+        return ""
+    digest = blake2b(str(baseline.may_page).encode(), digest_size=8)
+    names = ("upper", "lower", "design_effect") if isinstance(baseline, TopicBaseline) else ("mean", "prompts", "centre", "scale", "threshold", "null")
+    for name in names:
+        digest.update(np.ascontiguousarray(getattr(baseline, name)).tobytes())
+    return digest.hexdigest()
