@@ -161,6 +161,8 @@ def _design_effects(table: _Hours, expected: Floats, correction: float) -> tuple
     squares = ((x - mean) ** 2 * (many / np.maximum(many - 1, 1))[:, None] * correction)[usable]
     above, below = _sum(day_of[usable], squares, days), _sum(day_of[usable], variance[usable], days)
     own, own_error = _ratio(above, below)
+    if below.sum() == 0:  # one category holds every prompt: nothing varies
+        return np.ones(own.size), np.full(own.size, UNLEARNED_EFFECT)
     pool, pool_error = _ratio(above.sum(axis=1, keepdims=True), below.sum(axis=1, keepdims=True))
     told = (own > 0) & (pool > 0)  # on the logarithm, because the error of a design effect grows with it
     relative = np.where(told, own_error / np.where(told, own, 1.0), np.inf)

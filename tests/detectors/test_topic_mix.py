@@ -418,3 +418,13 @@ def test_false_pages_stay_within_the_budget(kind):
     pages, bases = false_pages(WORLDS[kind], 5, 30, 5)
     assert pages.mean() <= 0.2 * 30 / 90 + 1e-9
     assert all(base.may_page for base in bases)
+
+
+def test_a_category_that_holds_every_prompt_can_be_learned() -> None:
+    hours = np.arange(16 * 24)
+    counts = np.stack([np.full(hours.size, 1200), np.zeros(hours.size, np.int64)], axis=1)
+    baseline = TopicBaseline.fit(counts, hours // 24, hours % 168, 0.01)
+    assert baseline.stage == "paging"
+    assert (baseline.upper[:, 0] == 1).all()
+    assert np.isfinite(baseline.upper).all()
+    assert (baseline.design_effect == 10).all()
