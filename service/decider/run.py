@@ -27,6 +27,9 @@ IDLE_CHECKPOINT = 30.0
 PUBLISH = 0.5
 """Seconds between two pictures at least; with very many streams more, so that pictures take no more than a twentieth of the time."""
 
+SPARE = 10.0
+"""A checkpoint waits this many times as long as the last one took: a large state costs no more than a tenth of the time."""
+
 PRUNE = 3600.0
 RETENTION = 30 * 86400.0
 
@@ -146,7 +149,7 @@ class DeciderLoop:
         self._pending.clear()
         self._heard = self._checkpointed = now
         self._published = self._pruned = -float("inf")
-        self._took = 0.0
+        self._took = self._cost = 0.0
         self._written: float | None = None
         self._shown = None
         self._saved_position = 0
@@ -181,14 +184,15 @@ class DeciderLoop:
     def _checkpoint_due(self) -> None:
         since = time.monotonic() - self._checkpointed
         moved = self._decider.position != self._saved_position
-        if (self._dirty and since >= self._every) or (moved and since >= IDLE_CHECKPOINT):
+        if (self._dirty and since >= max(self._every, SPARE * self._cost)) or (moved and since >= IDLE_CHECKPOINT):
             self._checkpoint()
 
     def _checkpoint(self) -> None:
         began = time.perf_counter()
         decider = self._decider
         self._journal.checkpoint(Checkpoint(decider.position, decider.watermark, decider.snapshot()))
-        self._saving = self._saving.add(time.perf_counter() - began)
+        self._cost = time.perf_counter() - began
+        self._saving = self._saving.add(self._cost)
         self._saved_position, self._dirty = decider.position, False
         self._checkpointed, self._written = time.monotonic(), self._clock()
 

@@ -45,8 +45,11 @@ class Models:
     def watched(self, config: Config) -> dict[str, Watched]:
         """What the decider must know."""
         return {
-            name: Watched(bundle.digest, bundle.nulls, bundle.topics, config.models[name].owner, config.models[name].weight)
+            name: Watched(
+                bundle.digest, bundle.nulls, bundle.topics, model.owner, model.weight, tuple(model.slices.values), model.slices.weight
+            )
             for name, bundle in self.bundles.items()
+            for model in [config.models[name]]
         }
 
 
