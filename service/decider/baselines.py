@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.baseline import UNLEARNED_EFFECT
+from detectors.baseline import PAGING_DAYS, UNLEARNED_EFFECT
 from detectors.contract import State
 from detectors.embedding_baseline import EmbeddingBaseline
 from detectors.promise import Promise
@@ -108,7 +108,7 @@ class Baseline:
         if stream in TICKETS:
             return "this stream opens tickets only"
         if rate.stage == "short":
-            return f"{rate.days} whole days are learned, paging needs 14"
+            return f"{rate.days} of the {PAGING_DAYS} whole days that paging needs are learned"
         if rate.stage == "unpromised":
             return f"its days differ by {rate.day_cv:.0%}, more than a bound could allow for"
         return promise.reason if promise is not None and not promise.kept else None

@@ -110,5 +110,6 @@ def judged(baseline: Baseline, hours: float, slices: int) -> Baseline:
 def told(baseline: Baseline) -> str:
     """Rates, days and what opens tickets only, in words."""
     days = f", learned from {baseline.first} to {baseline.last}" if baseline.first else ""
-    broken = [f"{stream} opens tickets only: {why}" for stream in STREAMS if (why := baseline.why(WHOLE, stream))]
+    learned = (stream for stream in STREAMS if baseline.rates[WHOLE, stream].stage != "short")
+    broken = [f"{stream} opens tickets only: {why}" for stream in learned if (why := baseline.why(WHOLE, stream))]
     return "; ".join([f"{describe(baseline.rates)}{days}", *broken])

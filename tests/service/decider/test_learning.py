@@ -117,7 +117,7 @@ def test_a_live_baseline_that_grew_past_14_days_asks_to_be_accepted_again() -> N
             learned.accept("ada", 5.0, "early")
             assert learned.asks() is None
             assert not learned.null("", "ood_share").page
-            assert "whole days are learned, paging needs 14" in str(learned.null("", "ood_share").why)
+            assert "3 of the 14 whole days that paging needs are learned" in str(learned.null("", "ood_share").why)
     assert learned.asks() is not None
     learned.accept("ada", 6.0, "again")
     assert learned.asks() is None
