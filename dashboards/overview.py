@@ -61,19 +61,19 @@ def _now() -> list[Panel]:
 def _trend() -> list[Panel]:
     share = lines(
         "Flagged share",
-        "Share of prompts unlike the fine-tuning set in each window, and the share it is tested against, minimum effect included, dashed "
+        "Share that each stream is about in each window, and the share it is tested against, minimum effect included, dashed "
         "(tiltmeter_flagged_share_ratio, tiltmeter_reference_share_ratio).",
         "percentunit",
-        (q.SHARE, "{{model_name}} {{stream}}"),
-        (q.REFERENCE, "{{model_name}} {{stream}} reference"),
+        (q.SHARE, "{{model_name}} {{slice}} {{stream}}"),
+        (q.REFERENCE, "{{model_name}} {{slice}} {{stream}} reference"),
     )
     evidence = lines(
         "Evidence of a change",
         "log10 of the evidence for tickets and for pages, and the thresholds that the budgets buy, dashed (tiltmeter_evidence_log10, "
         "tiltmeter_evidence_threshold_log10). A crossing spends the evidence: the line falls to 0 and an incident is open.",
         "none",
-        (q.EVIDENCE, "{{model_name}} {{stream}} {{level}}"),
-        (q.THRESHOLD, "{{model_name}} {{stream}} {{level}} threshold"),
+        (q.EVIDENCE, "{{model_name}} {{slice}} {{stream}} {{level}}"),
+        (q.THRESHOLD, "{{model_name}} {{slice}} {{stream}} {{level}} threshold"),
     )
     return [
         timeline(
@@ -81,7 +81,7 @@ def _trend() -> list[Panel]:
             "How much each stream knows (tiltmeter_stream_state). Insufficient: little to see; blind: the monitor cannot see; idle: "
             "nothing comes. None of the three means fine.",
             _STATES,
-            (q.STATE, "{{model_name}} {{stream}}"),
+            (q.STATE, "{{model_name}} {{slice}} {{stream}}"),
         ),
         dashed(share.min(0), "reference"),
         dashed(evidence.min(0), "threshold"),
@@ -196,7 +196,23 @@ def _variables(page: builders.Dashboard) -> builders.Dashboard:
             .include_all(True)
             .all_value(".+")
         )
-    return page
+    return page.with_variable(_slice())
+
+
+def _slice() -> builders.QueryVariable:
+    """The whole model unless others are chosen; all of them includes it."""
+    return (
+        builders.QueryVariable("slice")
+        .label("slice")
+        .datasource(DATA_SOURCE)
+        .query(q.SLICES)
+        .regex(q.SLICE_CHOICE)
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .multi(True)
+        .include_all(True)
+        .all_value(".*")
+        .current(models.VariableOption(text=[q.WHOLE], value=[q.PATTERN_OF_WHOLE]))
+    )
 
 
 def _alerts() -> builders.AnnotationQuery:

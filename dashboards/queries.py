@@ -1,16 +1,20 @@
 """PromQL by name, kept apart from layout; a metric that service.metrics does not define cannot be asked for."""
 
-from service.metrics import SEVERITIES, STATES, names
+from service.metrics import DEFINITIONS, SEVERITIES, STATES, names
 
 _SERIES = names()
+_SLICED = {definition.name for definition in DEFINITIONS if "slice" in definition.labels}
 _TARGET = 'job=~"$job", instance=~"$instance"'
+
+_SLICE = 'slice=~"${slice:pipe}"'
+"""As it stands in the variable: the value of each choice is a pattern already."""
 
 
 def series(name: str, *matchers: str, model: bool = False) -> str:
-    """Selector of one metric for the chosen job, instance and, where it has the label, model; KeyError for an unknown name."""
+    """Selector of one metric for the chosen job, instance and, where it has the labels, model and slice; KeyError for an unknown name."""
     if name not in _SERIES:
         raise KeyError(f"{name} is not a metric of service.metrics")
-    chosen = [_TARGET, *(['model_name=~"$model_name"'] if model else []), *matchers]
+    chosen = [_TARGET, *(['model_name=~"$model_name"'] if model else []), *([_SLICE] if name in _SLICED else []), *matchers]
     return f"{name}{{{', '.join(chosen)}}}"
 
 
@@ -32,15 +36,31 @@ def _coded(metric: str, label: str, values: tuple[str, ...], by: tuple[str, ...]
 
 
 SEVERITY = _coded("tiltmeter_severity", "severity", SEVERITIES, ("model_name", "kind", "owner"))
-STATE = _coded("tiltmeter_stream_state", "state", STATES[::-1], ("model_name", "stream"))
+STATE = _coded("tiltmeter_stream_state", "state", STATES[::-1], ("model_name", "slice", "stream"))
+
+WHOLE = "whole model"
+PATTERN_OF_WHOLE = "^$"
+_SLICES_NOW = f"count by (slice) ({series('tiltmeter_stream_state', model=True)})".replace(f", {_SLICE}", "")
+
+
+def _filled(expression: str, label: str, of_slice: str, of_whole: str) -> str:
+    """The expression with one label more: for a slice, where $1 is its name, and for the whole model."""
+    named = f'label_replace({expression}, "{label}", "{of_slice}", "slice", "(.+)")'
+    return f'label_replace({named}, "{label}", "{of_whole}", "slice", "")'
+
+
+_CHOICES = _filled(_filled(_SLICES_NOW, "text", "$1", WHOLE), "value", r"\\\\Q$1\\\\E", PATTERN_OF_WHOLE)
+SLICES = f"query_result({_CHOICES})"
+"""Every slice as text and pattern. Grafana could not choose an empty label otherwise; a name between Q and E may hold anything."""
+SLICE_CHOICE = '/text="(?<text>[^"]+)".*value="(?<value>[^"]+)"/'
 
 PAGES_OPEN = "sum(" + series("tiltmeter_incidents_open", 'level="page"', model=True) + ")"
 TICKETS_OPEN = "sum(" + series("tiltmeter_incidents_open", 'level="ticket"', model=True) + ")"
 
-SHARE = f"max by (model_name, stream) ({series('tiltmeter_flagged_share_ratio', model=True)})"
-REFERENCE = f"max by (model_name, stream) ({series('tiltmeter_reference_share_ratio', model=True)})"
-EVIDENCE = f"max by (model_name, stream, level) ({series('tiltmeter_evidence_log10', model=True)})"
-THRESHOLD = f"max by (model_name, stream, level) ({series('tiltmeter_evidence_threshold_log10', model=True)})"
+SHARE = f"max by (model_name, slice, stream) ({series('tiltmeter_flagged_share_ratio', model=True)})"
+REFERENCE = f"max by (model_name, slice, stream) ({series('tiltmeter_reference_share_ratio', model=True)})"
+EVIDENCE = f"max by (model_name, slice, stream, level) ({series('tiltmeter_evidence_log10', model=True)})"
+THRESHOLD = f"max by (model_name, slice, stream, level) ({series('tiltmeter_evidence_threshold_log10', model=True)})"
 
 PROMPTS = per_second("tiltmeter_prompts_total", "model_name", model=True)
 TOKENS_PER_PROMPT = (

@@ -93,20 +93,36 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "tiltmeter_flagged_share_ratio",
         "gauge",
-        "Share of prompts flagged in the newest closed window that had any.",
-        ("model_name", "stream"),
+        "Share that the stream is about in the newest closed window that had prompts.",
+        ("model_name", "slice", "stream"),
     ),
     Definition(
-        "tiltmeter_reference_share_ratio", "gauge", "Share the detector tests against, minimum effect included.", ("model_name", "stream")
+        "tiltmeter_reference_share_ratio",
+        "gauge",
+        "Share the detector tests against, minimum effect included.",
+        ("model_name", "slice", "stream"),
     ),
-    Definition("tiltmeter_evidence_log10", "gauge", "Evidence for a change, log10(max(M, 1)), now.", ("model_name", "stream", "level")),
+    Definition(
+        "tiltmeter_promise_kept",
+        "gauge",
+        "1 when the replay of the accepted baseline is consistent with the budget of pages, 0 when not; absent before one is accepted.",
+        ("model_name", "slice", "stream"),
+    ),
+    Definition(
+        "tiltmeter_evidence_log10", "gauge", "Evidence for a change, log10(max(M, 1)), now.", ("model_name", "slice", "stream", "level")
+    ),
     Definition(
         "tiltmeter_evidence_threshold_log10",
         "gauge",
         "Evidence at which the level is reached; absent when it may not be.",
-        ("model_name", "stream", "level"),
+        ("model_name", "slice", "stream", "level"),
     ),
-    Definition("tiltmeter_stream_state", "gauge", "1 for the state the stream is in, 0 for the others.", ("model_name", "stream", "state")),
+    Definition(
+        "tiltmeter_stream_state",
+        "gauge",
+        "1 for the state the stream is in, 0 for the others.",
+        ("model_name", "slice", "stream", "state"),
+    ),
     Definition(
         "tiltmeter_severity",
         "gauge",
@@ -114,13 +130,24 @@ DEFINITIONS: tuple[Definition, ...] = (
         ("model_name", "kind", "owner", "severity"),
     ),
     Definition(
-        "tiltmeter_incidents_total", "counter", "Incidents opened since the decider's state began.", ("model_name", "stream", "level")
+        "tiltmeter_incidents_total",
+        "counter",
+        "Incidents opened since the decider's state began.",
+        ("model_name", "slice", "stream", "level"),
     ),
-    Definition("tiltmeter_incidents_open", "gauge", "Open incidents.", ("model_name", "level")),
+    Definition("tiltmeter_incidents_open", "gauge", "Open incidents, those of slices included.", ("model_name", "level")),
 )
 """In the order in which they are exported and documented."""
 
-_BY_NAME = {definition.name: definition for definition in DEFINITIONS}
+_PER_STREAM = (
+    "tiltmeter_flagged_share_ratio",
+    "tiltmeter_reference_share_ratio",
+    "tiltmeter_promise_kept",
+    "tiltmeter_evidence_log10",
+    "tiltmeter_evidence_threshold_log10",
+    "tiltmeter_stream_state",
+    "tiltmeter_incidents_total",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +221,10 @@ class WorkerReading(WorkerCounts):
 
 @dataclass(frozen=True, slots=True)
 class StreamReading:
-    """The newest word on one stream; a share or threshold of None is not exported."""
+    """The newest word on one stream; what is None is not exported.
+
+    ``slice`` is empty for the whole model. ``promise``: whether the replay at acceptance was consistent with the budget of pages.
+    """
 
     model_name: str
     stream: str
@@ -203,6 +233,8 @@ class StreamReading:
     reference: float | None = None
     evidence: Mapping[str, float] = field(default_factory=dict)
     thresholds: Mapping[str, float | None] = field(default_factory=dict)
+    slice: str = ""
+    promise: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +249,10 @@ class SeverityReading:
 
 @dataclass(frozen=True, slots=True)
 class DeciderReading:
-    """What the decider knows; everything but ``active`` is exported by the active decider only."""
+    """What the decider knows; everything but ``active`` is exported by the active decider only.
+
+    ``incidents``: (model, level) -> open ones; ``opened``: (model, slice, stream, level) -> how many opened since the state began.
+    """
 
     active: bool
     watermark: float | None = None
@@ -233,7 +268,7 @@ class DeciderReading:
     streams: Sequence[StreamReading] = ()
     severities: Sequence[SeverityReading] = ()
     incidents: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    opened: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    opened: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
     stages: Mapping[str, Timing] = field(default_factory=dict)
 
 
@@ -356,9 +391,25 @@ def _worker(worker: WorkerReading, models: Sequence[str], reasons: Sequence[str]
     }
 
 
+def _streams(decider: DeciderReading) -> dict[str, list[Sample]]:
+    """Everything that has one row a stream, in one pass: 50 slices are 110 streams and 1,900 samples."""
+    samples: dict[str, list[Sample]] = {name: [] for name in _PER_STREAM}
+    share, reference, promise, evidence, threshold, state, opened = samples.values()
+    for stream in decider.streams:
+        place = stream.model_name, stream.slice, stream.stream
+        for rows, value in ((share, stream.share), (reference, stream.reference), (promise, stream.promise)):
+            if value is not None:
+                rows.append((place, float(value)))
+        evidence += [((*place, level), value) for level, value in stream.evidence.items()]
+        threshold += [((*place, level), value) for level, value in stream.thresholds.items() if value is not None]
+        state += [((*place, name), float(stream.state == name)) for name in STATES]
+        opened += [((*place, level), float(decider.opened.get((*place, level), 0))) for level in LEVELS]
+    return samples
+
+
 def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[Sample]]:
-    streams = decider.streams
     return {
+        **_streams(decider),
         "tiltmeter_watermark_timestamp_seconds": _single(decider.watermark),
         "tiltmeter_last_checkpoint_timestamp_seconds": _single(decider.last_checkpoint),
         "tiltmeter_open_windows": _single(decider.open_windows),
@@ -369,22 +420,10 @@ def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[S
         "tiltmeter_closed_windows_total": _single(decider.closed_windows),
         "tiltmeter_lost_partitions_total": _single(decider.lost_partitions),
         "tiltmeter_unknown_bundle_prompts_total": _single(decider.unknown_bundle),
-        "tiltmeter_flagged_share_ratio": [((s.model_name, s.stream), s.share) for s in streams if s.share is not None],
-        "tiltmeter_reference_share_ratio": [((s.model_name, s.stream), s.reference) for s in streams if s.reference is not None],
-        "tiltmeter_evidence_log10": [((s.model_name, s.stream, level), value) for s in streams for level, value in s.evidence.items()],
-        "tiltmeter_evidence_threshold_log10": [
-            ((s.model_name, s.stream, level), value) for s in streams for level, value in s.thresholds.items() if value is not None
-        ],
-        "tiltmeter_stream_state": [((s.model_name, s.stream, state), float(s.state == state)) for s in streams for state in STATES],
         "tiltmeter_severity": [
             ((s.model_name, s.kind, s.owner, severity), float(s.severity == severity))
             for s in decider.severities
             for severity in SEVERITIES
-        ],
-        "tiltmeter_incidents_total": [
-            ((s.model_name, s.stream, level), float(decider.opened.get((s.model_name, s.stream, level), 0)))
-            for s in streams
-            for level in LEVELS
         ],
         "tiltmeter_incidents_open": [
             ((model, level), float(decider.incidents.get((model, level), 0))) for model in models for level in LEVELS

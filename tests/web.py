@@ -69,6 +69,46 @@ def stream(**changes: Any) -> StreamCard:
     return StreamCard(**(values | changes))
 
 
+def whole_model(*, learned: bool = True) -> list[StreamCard]:
+    """Every stream of a model; those that need a baseline have none unless ``learned``."""
+    tickets = {"ticket": 4.9, "page": None}
+    said: dict[str, dict[str, Any]] = {
+        "ood_share": {"counted": "strange"},
+        "far_share": {"counted": "far off", "normal": 0.01, "null": 0.018, "share": 0.011, "low": 0.006, "high": 0.02},
+        "topic_mix": {"counted": "about roaming sim abroad", "explanation": "6.1% about roaming sim abroad (5.2% to 7.1%); normal 4.9%"},
+        "embedding_shift": {"counted": "of windows unlike their hour", "explanation": "5.1% of windows unlike their hour; normal 5.0%"},
+        "combined": {"counted": "about roaming sim abroad", "why": "fewer than two streams may page", "thresholds": tickets},
+        "new_topic": {"counted": "in no known topic", "thresholds": tickets},
+        "language": {"counted": "in german", "state": "ticket", "thresholds": tickets, "evidence": {"ticket": 0.0}},
+        "length": {"counted": "of 65 to 96 tokens", "thresholds": tickets},
+        "truncation": {"counted": "cut off", "thresholds": tickets, "share": 0.0004, "low": 0.0, "high": 0.002, "normal": 0.0003},
+    }
+    nothing = {"state": "learning", "thresholds": {"ticket": None, "page": None}, "share": None, "low": None, "high": None, "counted": ""}
+    waits = {} if learned else nothing
+    return [stream(**({"stream": name, **values} | (waits if i > 1 else {}))) for i, (name, values) in enumerate(said.items())]
+
+
+def slices(number: int) -> list[StreamCard]:
+    """Two streams for each of so many slices; the fourth pages, the eighth has a ticket, the last has no prompts."""
+    rng, found = np.random.default_rng(3), []
+    for i in range(number):
+        state = {3: "page", 7: "ticket", number - 1: "idle"}.get(i, "insufficient" if i % 9 == 8 else "ok")
+        for name, counted in (("ood_share", "strange"), ("far_share", "far off")):
+            loud = state in ("page", "ticket") and name == "ood_share"
+            values: dict[str, Any] = {
+                "stream": name,
+                "slice": f"tenant-{i:02d}" if i % 10 else f"a tenant with a long name, number {i} (emea)",
+                "counted": counted,
+                "state": state if loud or state not in ("page", "ticket") else "ok",
+                "evidence": {"ticket": float(rng.exponential(0.4)), "page": float(rng.exponential(0.4))},
+                "thresholds": {"ticket": 6.3, "page": 7.4},
+                "share": 0.11 if loud else 0.05,
+                "history": history(i, 40 + i),
+            }
+            found.append(stream(**values))
+    return found
+
+
 def status(severity: str = "none", *, streams: Sequence[StreamCard] | None = None, **changes: Any) -> Status:
     monitor = Monitor("all", "active", NOW - 86_400, NOW - 95, NOW - 3, NOW - 8, prompts=1200, device="onnxruntime on cpu")
     model = ModelCard("support-bot", "team-assist", "ab12" * 16, {"drift": severity}, streams or (stream(),), last_verdict=NOW - 60)
@@ -92,15 +132,20 @@ class Rows:
     entries: list[AuditEntry] = field(default_factory=list)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def verdicts(self, model: str | None, stream: str | None, since: float | None, limit: int) -> Sequence[Verdict]:
-        self.asked.append((model, stream, since, limit))
+    def verdicts(
+        self, model: str | None, stream: str | None, since: float | None, limit: int, slice: str | None = None
+    ) -> Sequence[Verdict]:
+        self.asked.append((model, stream, since, limit, slice))
         return self.told
 
     def windows(self, model: str | None, slice: str | None, since: float | None, limit: int) -> Sequence[WindowRow]:
         self.asked.append((model, slice, since, limit))
         return self.windows_of
 
-    def incidents(self, open_only: bool, model: str | None, limit: int) -> Sequence[Incident]:
+    def incidents(
+        self, open_only: bool, model: str | None, limit: int, stream: str | None = None, slice: str | None = None
+    ) -> Sequence[Incident]:
+        self.asked.append((model, limit, stream, slice))
         return self.past
 
     def audit(self, limit: int) -> Sequence[AuditEntry]:

@@ -41,7 +41,7 @@ def headline(status: Status) -> Headline:
         return Headline(
             "quiet", "Standby", "Another process decides.", "This one is ready to take over; below is the last state it has seen."
         )
-    states = {stream.state for model in status.models for stream in model.streams}
+    states = {stream.state for model in status.models for stream in model.main}
     if not states:
         return Headline("blind", "Starting", "Nothing is known yet.", "The decider has not published its first picture.")
     if states <= {"learning", "idle"} and "learning" in states:
@@ -68,9 +68,12 @@ def _learning_detail(models: Sequence[ModelCard]) -> str:
 def _calm_detail(models: Sequence[ModelCard]) -> str:
     """What calm means, and what it does not cover."""
     said = ["Production looks like what the models were fine-tuned for, as far as can be told."]
-    learning = {model.name for model in models if any(stream.state == "learning" for stream in model.streams)}
+    learning = {model.name for model in models if any(stream.state == "learning" for stream in model.main)}
     if learning:
         said.append(f"What is normal for {_list(learning)} is still learned: no alarm can come from there yet.")
+    waiting = {model.name for model in models if any(s.state == "learning" for s in model.streams)} - learning
+    if waiting:
+        said.append(f"Topics and the embedding of {_list(waiting)} are not watched before a baseline is accepted.")
     if not any(stream.thresholds.get("page") is not None for model in models for stream in model.streams):
         said.append("Only tickets may open, no page.")
     return " ".join(said)

@@ -6,9 +6,9 @@ from html import escape
 from importlib.resources import files
 
 from service.api import words
+from service.api.cards import model_card
 from service.api.headline import Headline, headline, lead_incident
-from service.api.plot import Mark, evidence_plot, share_plot
-from service.api.view import ModelCard, Monitor, Status, StreamCard
+from service.api.view import Monitor, Status
 from service.records import Incident
 
 REFRESH = 15
@@ -54,7 +54,7 @@ def status_page(status: Status) -> str:
         f'<header class="top"><span><svg viewBox="0 0 22 14" aria-hidden="true">{_TILT}</svg><strong>Tiltmeter</strong></span>'
         f'<time datetime="{words.iso(status.now)}">{words.clock(status.now)}</time></header>'
         f"<main>{_verdict(status, head)}{_monitor(status.monitor, status.now)}{_incidents('Open incidents', status.incidents, status.now)}"
-        f"<section><h2>Models</h2>{''.join(_model(model, status) for model in status.models)}</section>"
+        f"<section><h2>Models</h2>{''.join(model_card(model, status) for model in status.models)}</section>"
         f"{_incidents('Lately closed', status.recent[:10], status.now)}</main>"
         f'<footer><a href="/docs">API</a><a href="/metrics">Metrics</a><a href="/v1/incidents">Incidents as JSON</a>'
         f"<span>Tiltmeter {escape(status.monitor.version)}</span><span>reloads every {REFRESH} s</span></footer>"
@@ -75,23 +75,26 @@ def _verdict(status: Status, head: Headline) -> str:
 
 def _facts(lead: Incident, status: Status) -> list[tuple[str, str]]:
     started = f"<small>change began about {words.clock(lead.change_start)}</small>" if lead.change_start < lead.opened else ""
-    now = next((s.share for m in status.models if m.name == lead.model_name for s in m.streams if s.stream == lead.stream), None)
+    place = lead.model_name, lead.slice, lead.stream
+    now = next((s.share for m in status.models for s in m.streams if (m.name, s.slice, s.stream) == place), None)
     today = f"<small>now {words.share(now)}</small>" if now is not None else ""
+    what = today or f"<small>{words.title(lead.stream)}</small>"
     return [
         ("Since", f"{words.clock(lead.opened)}{started}"),
         (
             "How sure",
-            f"{_power(lead.log10_evidence)} of {_power(lead.log10_threshold)}<small>evidence, of what a {escape(lead.level)} needs</small>",
+            f"{words.power(lead.log10_evidence)} of {words.power(lead.log10_threshold)}"
+            f"<small>evidence, of what a {escape(lead.level)} needs</small>",
         ),
-        ("What changed", f"{words.share(lead.reference)} → {words.share(lead.value)}{today or f'<small>{_title(lead.stream)}</small>'}"),
-        ("Owner", f"{escape(lead.owner)}<small>{escape(lead.model_name)}</small>"),
+        ("What changed", f"{words.share(lead.reference)} → {words.share(lead.value)}{what}"),
+        ("Owner", f"{escape(lead.owner)}<small>{escape(words.place(lead.model_name, lead.slice))}</small>"),
     ]
 
 
 def _calm_facts(status: Status) -> list[tuple[str, str]]:
     verdicts = [model.last_verdict for model in status.models if model.last_verdict is not None]
     closest = [
-        (stream.evidence.get("page", 0.0) - limit, stream.evidence.get("page", 0.0), limit, model.name)
+        (stream.evidence.get("page", 0.0) - limit, stream.evidence.get("page", 0.0), limit, words.place(model.name, stream.slice))
         for model in status.models
         for stream in model.streams
         if (limit := stream.thresholds.get("page")) is not None
@@ -99,7 +102,7 @@ def _calm_facts(status: Status) -> list[tuple[str, str]]:
     facts = [("Newest verdict", words.clock(max(verdicts)) if verdicts else "none yet")]
     if closest:
         _, evidence, limit, name = max(closest)
-        facts.append(("Closest to a page", f"{_power(evidence)} of {_power(limit)}<small>{escape(name)}</small>"))
+        facts.append(("Closest to a page", f"{words.power(evidence)} of {words.power(limit)}<small>{escape(name)}</small>"))
     facts.append(("Prompts counted", words.count(status.monitor.prompts)))
     return facts
 
@@ -139,58 +142,6 @@ def _monitor(monitor: Monitor, now: float) -> str:
     return f'<ul class="monitor"><li class="{alive}"><span class="dot"></span><b>{word}</b></li>{rows}</ul>'
 
 
-def _model(model: ModelCard, status: Status) -> str:
-    tone, word = _standing(model, blind=bool(status.monitor.blind))
-    pill = f'<span class="pill {tone}">{word}</span>'
-    note = f'<p class="note">{escape(model.note)}</p>' if model.note else ""
-    streams = "".join(_stream(model, stream, status) for stream in model.streams)
-    owner = f'<span class="soft">owner {escape(model.owner)} · bundle <code>{escape(model.bundle[:12])}</code></span>'
-    return f'<article class="card"><header><h2>{escape(model.name)}</h2>{pill}{owner}</header>{note}{streams}</article>'
-
-
-def _standing(model: ModelCard, *, blind: bool) -> tuple[str, str]:
-    """Tone and word for one model: calm is only what could have been otherwise."""
-    states = {stream.state for stream in model.streams}
-    if model.worst != "none":
-        return model.worst, model.worst
-    if blind:
-        return "blind", "blind"
-    if states - {"learning", "idle", "insufficient"}:
-        return "none", "calm"
-    return "quiet", "learning" if "learning" in states else "too little to judge by"
-
-
-def _stream(model: ModelCard, stream: StreamCard, status: Status) -> str:
-    title, meaning = words.STREAMS.get(stream.stream, (stream.stream, ""))
-    tone = {"page": "critical", "ticket": "warning", "blind": "blind", "ok": "none"}.get(stream.state, "quiet")
-    marks = [_mark(i) for i in (*status.recent, *status.incidents) if i.model_name == model.name and i.stream == stream.stream]
-    ticket, page = stream.thresholds.get("ticket"), stream.thresholds.get("page")
-    name, until = f"{model.name} {title}", status.monitor.watermark
-    interval = f" ({words.share(stream.low)} to {words.share(stream.high)})" if stream.low is not None and stream.high is not None else ""
-    now = f"<b>{words.share(stream.share)}</b>{interval}" if stream.share is not None else "no prompts yet"
-    return (
-        f'<div class="stream"><h3>{title} <small>{escape(meaning)}</small> <span class="pill {tone}" title="{escape(stream.state)}">'
-        f"{escape(words.STATES.get(stream.state, stream.state))}</span></h3>"
-        f"<p>{escape(stream.explanation)}</p><div class='plots'>"
-        f"<figure><figcaption><span>Share, normal up to {words.share(stream.null)}</span><span>{now}</span></figcaption>"
-        f"{share_plot(stream.history, stream.null, stream.normal, marks, status.window, name, until)}</figure>"
-        f"<figure><figcaption><span>Evidence for a change</span><span>{_evidence(stream)}</span></figcaption>"
-        f"{evidence_plot(stream.history, ticket, page, marks, status.window, name, until)}</figure></div></div>"
-    )
-
-
-def _evidence(stream: StreamCard) -> str:
-    level = "page" if stream.thresholds.get("page") is not None else "ticket"
-    limit = stream.thresholds.get(level)
-    if limit is None:
-        return "may not alert now"
-    return f"{level} <b>{_power(stream.evidence.get(level, 0.0))}</b> of {_power(limit)}"
-
-
-def _mark(incident: Incident) -> Mark:
-    return Mark(incident.change_start, incident.opened, incident.closed, incident.level, incident.level)
-
-
 def _incidents(title: str, incidents: Sequence[Incident], now: float) -> str:
     if not incidents:
         return ""
@@ -201,8 +152,8 @@ def _incidents(title: str, incidents: Sequence[Incident], now: float) -> str:
 def _folded(incidents: Sequence[Incident]) -> list[tuple[Incident, list[Incident]]]:
     """Each incident with what it makes superfluous: the ticket of a stream whose page is open, or closed at the same moment."""
 
-    def place(incident: Incident) -> tuple[str, str, float | None]:
-        return incident.model_name, incident.stream, incident.closed
+    def place(incident: Incident) -> tuple[str, str, str, float | None]:
+        return incident.model_name, incident.slice, incident.stream, incident.closed
 
     pages = {place(i) for i in incidents if i.level == "page"}
     lesser = [i for i in incidents if i.level != "page" and place(i) in pages]
@@ -221,18 +172,11 @@ def _incident(incident: Incident, lesser: Sequence[Incident], now: float) -> str
     what = incident.level if closed else f"{incident.level} · {incident.severity}"
     again = f" · crossed {incident.crossings} times" if incident.crossings > 1 else ""
     also = "".join(f" · {i.level} since {words.clock(i.opened)} <code>{escape(i.id)}</code>" for i in lesser)
+    subject = f"{words.place(incident.model_name, incident.slice)}: {words.title(incident.stream).lower()}"
     return (
-        f'<li class="{tone}"><div class="line1"><span>{escape(incident.model_name)}: {escape(_title(incident.stream).lower())}</span>'
+        f'<li class="{tone}"><div class="line1"><span>{escape(subject)}</span>'
         f'<span class="pill {"quiet" if closed else tone}">{escape(what)}</span>'
         f'<time datetime="{words.iso(incident.opened)}">{words.clock(incident.opened)}</time></div>'
         f"<p>{escape(incident.explanation)}</p>{reason}"
         f"<p>{end} · owner {escape(incident.owner)}{again} · <code>{escape(incident.id)}</code>{also}</p></li>"
     )
-
-
-def _title(stream: str) -> str:
-    return words.STREAMS.get(stream, (stream, ""))[0]
-
-
-def _power(exponent: float) -> str:
-    return f"10<sup>{exponent:.1f}</sup>"

@@ -10,6 +10,8 @@ from service.records import Incident
 
 SEVERITY_ORDER = ("none", "warning", "critical")
 
+MAIN = ("ood_share", "far_share")
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -39,6 +41,8 @@ class StreamCard:
     """One stream now. ``share`` is None before the first window; a threshold is None where the level is not allowed.
 
     ``normal`` is the share that counts as normal here, ``null`` the share the detector bets against (normal plus the minimum effect).
+    ``slice`` is empty for the whole model; ``counted``: what the share is a share of, such as "strange" or "about roaming sim"; ``why``:
+    what keeps it from paging, None where nothing does, or where it never pages by its nature.
     """
 
     stream: str
@@ -52,11 +56,31 @@ class StreamCard:
     thresholds: Mapping[str, float | None] = field(default_factory=dict)
     explanation: str = ""
     history: History = field(default_factory=History.empty)
+    slice: str = ""
+    counted: str = ""
+    why: str | None = None
+
+    @property
+    def level(self) -> str | None:
+        """The highest level that may be reached now."""
+        return next((level for level in ("page", "ticket") if self.thresholds.get(level) is not None), None)
+
+    @property
+    def nearness(self) -> float:
+        """Evidence as a part of its threshold, for the highest level that may be reached; 0 where none may."""
+        limit = self.thresholds[self.level] if self.level else None
+        return self.evidence.get(self.level or "", 0.0) / limit if limit else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What one stream is tested against and what has been learned: one row of ``/v1/baseline``. None where there is nothing yet."""
+    """What one stream is tested against and what has been learned: one row of ``/v1/baseline``. None where there is nothing yet.
+
+    ``slice`` is empty for the whole model; ``bound`` is that of an hour in the middle where hours of the week have their own; ``promise``:
+    whether the replay at acceptance was consistent with the budget of pages, ``told``: the same in words, ``smallest_budget``: windows per
+    false page at which the promise would hold; ``why``: why the stream may not page; ``bounds``: lowest and highest bound of the week;
+    ``prompts``: mean number in a window; ``false_page_every``: seconds that one false page of this stream is worth.
+    """
 
     model_name: str
     stream: str
@@ -70,11 +94,31 @@ class Baseline:
     accepted: float | None = None
     candidate: str | None = None
     note: str = ""
+    slice: str = ""
+    promise: bool | None = None
+    why: str | None = None
+    told: str | None = None
+    smallest_budget: float | None = None
+    bounds: tuple[float, float] | None = None
+    prompts: float | None = None
+    false_page_every: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An announced change that still holds: one row of ``/v1/expectations``. ``until``: seconds since the epoch, event time."""
+
+    model_name: str
+    id: str
+    what: str
+    until: float
+    actor: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """One monitored model now. ``severity`` by kind; ``since``: when the oldest open incident opened."""
+    """One monitored model now. ``severity`` by kind; ``since``: when the oldest open incident opened; streams of slices come last."""
 
     name: str
     owner: str
@@ -89,6 +133,11 @@ class ModelCard:
     def worst(self) -> str:
         """The highest severity over all kinds."""
         return max(self.severity.values(), key=SEVERITY_ORDER.index, default="none")
+
+    @property
+    def main(self) -> Sequence[StreamCard]:
+        """The streams that are tested from the first day on: what they know is what is known of the model."""
+        return [stream for stream in self.streams if not stream.slice and stream.stream in MAIN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +178,7 @@ class Status:
     monitor: Monitor
     recent: Sequence[Incident] = ()
     baselines: Sequence[Baseline] = ()
+    expectations: Sequence[Expected] = ()
     window: float = 60.0
 
     @property

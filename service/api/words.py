@@ -15,7 +15,33 @@ STATES = {
 STREAMS = {
     "ood_share": ("Strange prompts", "share scored stranger than 95% of held-out fine-tuning rows"),
     "far_share": ("Far prompts", "share scored stranger than 99% of held-out fine-tuning rows"),
+    "topic_mix": ("Topic mix", "share of the one topic that moved most against the accepted baseline"),
+    "embedding_shift": ("Embedding shift", "share of windows whose mean lies further from their hour's than 95% of normal ones"),
+    "combined": ("Combined", "many small changes at once: the evidence of the streams above, averaged"),
+    "new_topic": ("No known topic", "share of prompts near none of the fine-tuning topics"),
+    "language": ("Language", "share of the one language that moved most"),
+    "length": ("Length", "share of the one range of tokens that moved most"),
+    "truncation": ("Cut off", "share of prompts cut at the encoder's limit"),
+    "volume": ("Volume", "prompts a window"),
 }
+
+TICKET_ONLY = ("new_topic", "language", "length", "truncation", "volume")
+"""Streams that never page."""
+
+
+def title(stream: str) -> str:
+    """Name of a stream for people."""
+    return STREAMS.get(stream, (stream, ""))[0]
+
+
+def place(model: str, slice_: str) -> str:
+    """``support-bot``, or ``support-bot / acme`` for a slice."""
+    return f"{model} / {slice_}" if slice_ else model
+
+
+def power(exponent: float) -> str:
+    """``10<sup>5.4</sup>``, as HTML."""
+    return f"10<sup>{exponent:.1f}</sup>"
 
 
 def clock(time: float) -> str:

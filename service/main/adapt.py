@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from service.api.view import Baseline, History, ModelCard, Monitor, Status, StreamCard
+import numpy as np
+
+from service.api.view import Baseline, Expected, History, ModelCard, Monitor, Status, StreamCard
 from service.config import Config
-from service.decider.learning import STREAMS
+from service.decider.learning import Baseline as AcceptedBaseline
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
 from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerCounts, WorkerReading
 from service.pipeline.snapshot import PipelineSnapshot
@@ -70,7 +72,12 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         incidents=decider.incidents,
         monitor=monitor,
         recent=decider.recent,
-        baselines=[row for model in decider.models for row in baselines(model, decider)],
+        baselines=[row for model in decider.models for row in baselines(model, decider, config.windows.length)],
+        expectations=[
+            Expected(model.model_name, each.id, each.name, each.until, each.actor, each.reason)
+            for model in decider.models
+            for each in model.baseline.expectations
+        ],
         window=config.windows.length,
     )
 
@@ -116,21 +123,39 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
         unknown_bundle=sum(snapshot.unknown_bundle.values()),
         lost_partitions=snapshot.lost_partitions,
         last_verdict={model.model_name: model.last_verdict for model in snapshot.models if model.last_verdict is not None},
-        streams=[_stream_reading(stream) for stream in snapshot.streams],
+        streams=list(_stream_readings(snapshot)),
         severities=[
             SeverityReading(model.model_name, kind, model.owner, severity)
             for model in snapshot.models
             for kind, severity in model.severity.items()
         ],
         incidents=incidents,
-        opened={(model, stream, level): count for (model, slice_, stream, level), count in snapshot.opened.items() if not slice_},
+        opened=snapshot.opened,
         stages={"close": snapshot.closing, "checkpoint": snapshot.saving},
     )
 
 
-def _stream_reading(stream: StreamView) -> StreamReading:
-    share = float(stream.series.x[-1] / stream.series.n[-1]) if stream.series.n.size else None
-    return StreamReading(stream.model_name, stream.stream, stream.state, share, stream.null, stream.evidence, stream.thresholds)
+def _stream_readings(snapshot: DeciderSnapshot) -> Iterator[StreamReading]:
+    accepted = {model.model_name: model.baseline.accepted for model in snapshot.models}
+    for stream in snapshot.streams:
+        known = stream.counted and stream.series.n.size  # a stream without a baseline has no share and no reference
+        yield StreamReading(
+            model_name=stream.model_name,
+            stream=stream.stream,
+            state=stream.state,
+            share=float(stream.series.x[-1] / stream.series.n[-1]) if known else None,
+            reference=stream.null if stream.counted else None,
+            evidence=stream.evidence,
+            thresholds=stream.thresholds,
+            slice=stream.slice,
+            promise=_promise(accepted[stream.model_name], stream),
+        )
+
+
+def _promise(accepted: AcceptedBaseline | None, stream: StreamView) -> bool | None:
+    """Whether the replay at acceptance was consistent with the budget of pages; a slice goes by the same stream of its model."""
+    replayed = accepted.promises.get(stream.stream) if accepted else None
+    return None if replayed is None else replayed.kept
 
 
 def _card(model: ModelView, decider: DeciderSnapshot, config: Config) -> ModelCard:
@@ -149,6 +174,9 @@ def _stream(stream: StreamView) -> StreamCard:
         evidence=stream.evidence,
         thresholds=stream.thresholds,
         history=History(series.start, series.n, series.x, series.ticket, series.page),
+        slice=stream.slice,
+        counted=stream.counted,
+        why=stream.why,
     )
     if latest is None:
         return card
@@ -172,24 +200,45 @@ def _notes(model: ModelView, config: Config, watermark: float) -> Iterator[str]:
         yield f"Asks for a baseline: {baseline.asks}. tiltmeter baseline accept {model.model_name}"
 
 
-def baselines(model: ModelView, decider: DeciderSnapshot) -> Iterator[Baseline]:
-    """One row of ``/v1/baseline`` for each stream of a model."""
-    view = model.baseline
+def baselines(model: ModelView, decider: DeciderSnapshot, window: float) -> Iterator[Baseline]:
+    """One row of ``/v1/baseline`` for each stream of a model and of its slices."""
+    view, accepted = model.baseline, model.baseline.accepted
     candidate = view.candidate.source if view.candidate else None
-    against = view.accepted.objection if view.accepted else None
+    against = accepted.objection if accepted else None
     note = f"accepted anyway, although {against}" if against else view.asks or ""
     for stream in decider.streams:
         if stream.model_name != model.model_name:
             continue
-        flag = STREAMS[stream.stream]
-        rate = (view.accepted.rates if view.accepted else view.rates).get(flag)
         row = Baseline(model.model_name, stream.stream, view.phase, stream.null, days=view.days, candidate=candidate, note=note)
-        if rate is not None:
-            row = replace(row, rate=float(rate.rate), bound=float(rate.bound), design_effect=float(rate.design_effect), days=int(rate.days))
-        if view.accepted is not None:
-            stage = f"{view.phase}: {rate.stage}" if rate else view.phase
-            row = replace(row, accepted_by=view.accepted.actor, accepted=view.accepted.accepted, stage=stage)
+        row = replace(row, slice=stream.slice, promise=_promise(accepted, stream), why=stream.why)
+        row = replace(row, prompts=float(stream.series.n.mean()) if stream.series.n.size else None)
+        if (promise := accepted.promises.get(stream.stream) if accepted else None) is not None:
+            row = replace(row, told=promise.reason, smallest_budget=promise.smallest_budget)
+        if (threshold := stream.thresholds.get("page")) is not None:
+            row = replace(row, false_page_every=window * 10**threshold)
+        learned = (accepted.rates if accepted else view.rates).get((stream.slice, stream.stream))
+        if learned is not None:
+            row = replace(
+                row,
+                rate=float(learned.rate),
+                bound=float(np.median(learned.bound)),
+                bounds=(float(learned.bound.min()), float(learned.bound.max())),
+                design_effect=float(learned.design_effect),
+                days=int(learned.days),
+            )
+        if accepted is not None:
+            stage = ": ".join(part for part in (view.phase, _stage(accepted, stream)) if part)
+            row = replace(row, accepted_by=accepted.actor, accepted=accepted.accepted, stage=stage)
         yield row
+
+
+def _stage(accepted: AcceptedBaseline, stream: StreamView) -> str | None:
+    """How much the learned days carry: short, unpromised, paging or full; None for what has no baseline of its own."""
+    learned = accepted.rates.get((stream.slice, stream.stream))
+    if learned is None and not stream.slice:
+        other = accepted.shift if stream.stream == "embedding_shift" else accepted.mixes.get(stream.stream)
+        return other.stage if other is not None else None
+    return learned.stage if learned is not None else None
 
 
 def identified(process: Process, config: Config, digests: Mapping[str, tuple[str, str]], device: str | None) -> Process:

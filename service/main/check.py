@@ -1,18 +1,23 @@
 """``tiltmeter check-config``: what would happen, before it does."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from service.api import words
 from service.config import Config, bearer_token, effective, load
-from service.decider.learning import STREAMS
+from service.decider.budget import PAGING, SLICED, TICKETS, StreamKey, layout, shares
 from service.errors import TiltmeterError
 from service.main.connect import ledger, store
 from service.main.models import Graphs, Models
 from service.main.remote import console as terminal
+from service.records import WHOLE
 
 OK, BAD = "[green]ok[/green]", "[red]no[/red]"
 
@@ -36,22 +41,43 @@ def check(path: Path, connect: bool, show: bool) -> bool:
     return _connect(config, models, console) if connect else True
 
 
-def _budgets(config: Config) -> Table:
-    """Who got what of both budgets: split by weight, thresholds computed."""
-    from math import log10
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """What the split of the budgets reads of a model."""
 
-    total = sum(model.weight for model in config.models.values())
-    table = Table("model", "stream", "owner", "share", "one false ticket per", "threshold", "one false page per", "threshold", box=None)
+    weight: float
+    slices: tuple[str, ...]
+    slices_weight: float
+
+
+def _budgets(config: Config) -> Table:
+    """Who got what of both budgets: a line for each stream of a model, one for all its slices together."""
+    models = {name: _Weights(m.weight, tuple(m.slices.values), m.slices.weight) for name, m in config.models.items()}
+    keys, parts = layout(models), shares(models)
+    table = Table(
+        "model", "stream", "owner", "tickets", "one false ticket per", "threshold", "pages", "one false page per", "threshold", box=None
+    )
     for name, model in config.models.items():
-        weight = model.weight / total / len(STREAMS)
-        for stream in STREAMS:
-            cells = []
-            for period, allowed in ((config.budgets.ticket, True), (config.budgets.page, config.detection.paging)):
-                cells += (
-                    [words.span(period / weight), f"10^{log10(period / weight / config.windows.length):.2f}"] if allowed else ["never", "-"]
-                )
-            table.add_row(name, stream, model.owner, f"{weight:.1%}", *cells)
+        for stream in (*PAGING, *TICKETS):
+            at = keys.index(StreamKey(name, WHOLE, stream))
+            table.add_row(name, stream, model.owner, *_split(config, parts[:, at], parts[:, at]))
+        sliced = [i for i, key in enumerate(keys) if key.model_name == name and key.slice != WHOLE]
+        if sliced:
+            what = f"{len(model.slices.values)} slices, {len(SLICED)} streams each"
+            table.add_row(name, what, model.owner, *_split(config, parts[:, sliced].sum(axis=1), parts[:, sliced[0]]))
     return table
+
+
+def _split(config: Config, together: NDArray[np.float64], each: NDArray[np.float64]) -> Iterator[str]:
+    """Part, period and threshold of tickets, then of pages: of all ``together``, the threshold of ``each``; (2,) parts of the budgets."""
+    periods, allowed = (config.budgets.ticket, config.budgets.page), (True, config.detection.paging)
+    for period, may, part, single in zip(periods, allowed, together.tolist(), each.tolist(), strict=True):
+        if part and may:
+            yield f"{part:.1%}"
+            yield words.span(period / part)
+            yield f"10^{math.log10(period / single / config.windows.length):.2f}"
+        else:
+            yield from ("-", "never", "-")
 
 
 def _remarks(config: Config) -> list[str]:

@@ -26,6 +26,8 @@ class Verdict(StrEnum):
 def list_incidents(
     everything: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
     model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    slice_: Annotated[str | None, typer.Option("--slice", help="Only this slice; '' is the model as a whole.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Only this stream, such as topic_mix.")] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Open incidents, newest first.
@@ -34,20 +36,22 @@ def list_incidents(
 
         tiltmeter incident list
 
-        tiltmeter incident list --all --model support-bot
+        tiltmeter incident list --all --model support-bot --slice acme
     """
     from rich.table import Table
 
-    query = {"open": str(not everything).lower(), **({"model": model} if model else {})}
+    asked = {"model": model, "slice": slice_, "stream": stream}
+    query = {"open": str(not everything).lower(), **{name: value for name, value in asked.items() if value is not None}}
     rows = call("GET", url, f"/v1/incidents?{urlencode(query)}")["incidents"]
     if not rows:
         typer.echo("no incidents" if everything else "no open incidents")
         return
-    table = Table("opened (UTC)", "level", "severity", "model", "stream", "what", "state", "id", box=None, header_style="bold")
+    table = Table("opened (UTC)", "level", "severity", "model", "slice", "stream", "what", "state", "id", box=None, header_style="bold")
     for row in rows:
         state = f"closed: {row['verdict']}" if row["closed"] else ("acknowledged" if row["acknowledged"] else "open")
         opened = f"{datetime.fromtimestamp(row['opened'], UTC):%Y-%m-%d %H:%M}"
-        table.add_row(opened, row["level"], row["severity"], row["model_name"], row["stream"], row["explanation"], state, row["id"])
+        place = row["model_name"], row["slice"], row["stream"]
+        table.add_row(opened, row["level"], row["severity"], *place, row["explanation"], state, row["id"])
     console().print(table)
 
 

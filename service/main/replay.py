@@ -83,8 +83,8 @@ class Story:
         self._console, self._file = console, verdicts
         self._told: dict[str, Incident] = {}
         self.reached: str | None = None
-        self.newest: dict[tuple[str, str], Verdict] = {}
-        self.highest: dict[tuple[str, str, str], float] = {}
+        self.newest: dict[tuple[str, str, str], Verdict] = {}
+        self.highest: dict[tuple[str, str, str, str], float] = {}
         self.windows = 0
         self.refused: list[str] = []
         self.accepted: list[BaselineEntry] = []
@@ -101,7 +101,7 @@ class Story:
             self.refused += [entry.outcome for entry in step.audit if entry.outcome.startswith("refused")]
 
     def _verdict(self, verdict: Verdict) -> None:
-        place = verdict.model_name, verdict.stream
+        place = verdict.model_name, verdict.slice, verdict.stream
         self.newest[place] = verdict
         for level, evidence in (("ticket", verdict.log10_ticket_evidence), ("page", verdict.log10_evidence)):
             self.highest[*place, level] = max(self.highest.get((*place, level), 0.0), evidence)
@@ -118,12 +118,12 @@ class Story:
             word = "PAGE" if loud else incident.level
             evidence = f"evidence 10^{incident.log10_evidence:.1f} of 10^{incident.log10_threshold:.1f}"
             share = f"{words.share(incident.reference)} -> {words.share(incident.value)}"
-            line = f"{words.clock(incident.opened)}  {word:6}  {incident.model_name} {incident.stream} {share}, {evidence}"
+            line = f"{words.clock(incident.opened)}  {word:6}  {_place(incident)} {share}, {evidence}"
             self._console.print(line, style="bold red" if loud else "yellow", markup=False)
             self._console.print(f"    {incident.explanation}", markup=False)
         elif incident.closed is not None and before.closed is None:
             after = words.span(incident.closed - incident.opened)
-            line = f"{words.clock(incident.closed)}  closed  {incident.model_name} {incident.stream} {incident.verdict} after {after}"
+            line = f"{words.clock(incident.closed)}  closed  {_place(incident)} {incident.verdict} after {after}"
             self._console.print(line, style="green", markup=False)
 
     def unpromised(self, model: str) -> Iterator[str]:
@@ -210,20 +210,28 @@ def _summary(console: Console, story: Story, last: PipelineSnapshot, seconds: fl
     if last.rejected:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(last.rejected.items()))
         console.print(f"{sum(last.rejected.values()):,} records were no prompts: {reasons}", style="yellow", markup=False)
-    table = Table(
-        "model", "stream", "state", "share now", "normal", "highest ticket evidence", "highest page evidence", "incidents", box=None
-    )
-    for row in _table(story):
+    sliced = any(place[1] for place in story.newest)
+    heads = ("model", *(("slice",) if sliced else ()), "stream", "state", "share now", "normal")
+    table = Table(*heads, "highest ticket evidence", "highest page evidence", "incidents", box=None)
+    for row in _table(story, sliced=sliced):
         table.add_row(*row)
     console.print(table)
 
 
-def _table(story: Story) -> Iterator[tuple[str, ...]]:
-    for (model, stream), verdict in story.newest.items():
-        count = sum(incident.model_name == model and incident.stream == stream for incident in story.incidents)
+def _table(story: Story, *, sliced: bool) -> Iterator[tuple[str, ...]]:
+    """A row for each stream, whole models before slices."""
+    for place in sorted(story.newest, key=lambda place: bool(place[1])):
+        verdict = story.newest[place]
+        count = sum((incident.model_name, incident.slice, incident.stream) == place for incident in story.incidents)
         limits = {"ticket": verdict.log10_ticket_threshold, "page": verdict.log10_threshold}
         evidence = [
-            f"10^{story.highest[model, stream, level]:.1f} of 10^{limits[level]:.1f}" if math.isfinite(limits[level]) else "not allowed"
+            f"10^{story.highest[*place, level]:.1f} of 10^{limits[level]:.1f}" if math.isfinite(limits[level]) else "not allowed"
             for level in LEVELS
         ]
-        yield model, stream, verdict.state, words.share(verdict.value), words.share(verdict.reference), *evidence, str(count)
+        model, slice_, stream = place
+        names = (model, *((slice_,) if sliced else ()), stream)
+        yield *names, verdict.state, words.share(verdict.value), words.share(verdict.reference), *evidence, str(count)
+
+
+def _place(incident: Incident) -> str:
+    return f"{words.place(incident.model_name, incident.slice)} {incident.stream}"

@@ -21,7 +21,7 @@ PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
 
 
 def _plain(expression: str) -> str:
-    return expression.replace("$__rate_interval", "5m").replace("$__interval", "1m")
+    return expression.replace("$__rate_interval", "5m").replace("$__interval", "1m").replace("${slice:pipe}", "^$")
 
 
 def _selectors(node: promql_parser.Expr) -> Iterator[promql_parser.VectorSelector]:
@@ -63,14 +63,16 @@ def test_panel_is_complete(panel: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("title", "expression"), EXPRESSIONS, ids=[f"{title}-{i}" for i, (title, _) in enumerate(EXPRESSIONS)])
 def test_expression_asks_for_known_metrics_of_the_chosen_target(title: str, expression: str) -> None:
-    selectors = list(_selectors(promql_parser.parse(_plain(expression))))
+    expression = _plain(expression)
+    selectors = list(_selectors(promql_parser.parse(expression)))
     assert len(selectors) == expression.count("{") > 0, title
     for selector in selectors:
         assert selector.name in names() | PROCESS
         matched = {matcher.name for matcher in selector.matchers.matchers}
         assert {"job", "instance"} <= matched
         labels = next((d.labels for d in DEFINITIONS if d.name == selector.name), ())
-        assert ("model_name" in matched) == ("model_name" in labels), f"{selector.name} in {title}"
+        for label in ("model_name", "slice"):
+            assert (label in matched) == (label in labels), f"{selector.name} in {title}"
     for counter in re.findall(r"(\w+_total)\{", expression):
         assert f"rate({counter}" in expression, f"{counter} in {title} is not inside rate()"
 
@@ -82,7 +84,19 @@ def test_page_is_stable_and_read_only() -> None:
     assert ids == list(range(1, len(ids) + 1))
     for variable in DASHBOARD["templating"]["list"][1:]:
         assert variable["refresh"] == 2
-        assert variable["allValue"] == ".+"
+        assert variable["allValue"] == (".*" if variable["name"] == "slice" else ".+")
+
+
+def test_the_whole_model_is_shown_unless_slices_are_chosen() -> None:
+    variable = DASHBOARD["templating"]["list"][-1]
+    assert variable["name"] == "slice"
+    assert variable["multi"]
+    assert variable["includeAll"]
+    assert variable["current"]["text"] == ["whole model"]
+    (pattern,) = variable["current"]["value"]
+    assert re.fullmatch(pattern, "")
+    assert not re.fullmatch(pattern, "acme")
+    promql_parser.parse(variable["query"].removeprefix("query_result(")[:-1])
 
 
 def test_an_unknown_metric_cannot_be_asked_for() -> None:

@@ -1,6 +1,7 @@
 """A real Prometheus scrapes what the service exports: every panel has an answer, and a page reaches a real Alertmanager."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from service.metrics import (
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "support-bot"
+SLICES = ("acme", "globex (trial)")
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Exporter:
             StreamReading(MODEL, name, "ok", 0.04, 0.055, {"page": 0.3, "ticket": 0.4}, {"page": 5.4, "ticket": 4.3})
             for name in ("ood_share", "far_share")
         ]
+        streams += [replace(streams[0], slice=name) for name in SLICES]
         worker = WorkerReading(
             prompts={MODEL: grown},
             tokens={MODEL: 30 * grown},
@@ -50,6 +53,9 @@ class Exporter:
             stages=timed,
             queued=0,
             lag=0,
+            replaced_times=self.scrapes,
+            lost_records=self.scrapes,
+            lost_dead_letters=self.scrapes,
             source_time=now - 5,
             last_flush=now - 2,
         )
@@ -104,7 +110,7 @@ def scraper(
 
 def _expressions() -> list[tuple[str, str]]:
     dashboard = json.loads((ROOT / "dashboards" / "json" / "overview.json").read_text())
-    variables = {"$__rate_interval": "10s", "$job": "tiltmeter", "$instance": ".+", "$model_name": ".+"}
+    variables = {"$__rate_interval": "10s", "$job": "tiltmeter", "$instance": ".+", "$model_name": ".+", "${slice:pipe}": ".*"}
     found = []
     for panel in dashboard["panels"]:
         for target in panel.get("targets") or []:
@@ -120,6 +126,30 @@ def test_every_panel_has_an_answer(scraper: Prometheus, title: str, expression: 
     result = scraper.query(expression)
     assert result, f"{title} is empty: {expression}"
     assert all(series["value"][1] != "NaN" for series in result if "histogram_quantile" not in expression)
+
+
+def test_a_slice_is_chosen_by_name_and_the_whole_model_by_its_own(scraper: Prometheus) -> None:
+    """Grafana's part is played here: it prints each series, applies the regular expression, and puts the values into the queries."""
+    dashboard = json.loads((ROOT / "dashboards" / "json" / "overview.json").read_text())
+    variable = dashboard["templating"]["list"][-1]
+    asked = variable["query"].removeprefix("query_result(")[:-1]
+    for name in ("job", "instance", "model_name"):
+        asked = asked.replace(f"${name}", ".+")
+    pattern = re.compile(variable["regex"].strip("/").replace("(?<", "(?P<"))
+    printed = ["{" + ",".join(f'{k}="{v}"' for k, v in series["metric"].items()) + "}" for series in scraper.query(asked)]
+    choices = {match["text"]: match["value"] for match in map(pattern.search, printed) if match}
+    assert set(choices) == {"whole model", *SLICES}
+    assert choices["whole model"] == variable["current"]["value"][0]
+    share = next(
+        target["expr"] for panel in dashboard["panels"] for target in panel.get("targets") or [] if "flagged_share" in target["expr"]
+    )
+    for name in ("job", "instance", "model_name"):
+        share = share.replace(f"${name}", ".+")
+    for chosen in ([text] for text in choices):
+        found = scraper.query(share.replace("${slice:pipe}", "|".join(choices[text] for text in chosen)))
+        assert {series["metric"].get("slice", "whole model") for series in found} == set(chosen)
+    both = scraper.query(share.replace("${slice:pipe}", "|".join(choices.values())))
+    assert {series["metric"].get("slice", "whole model") for series in both} == set(choices)
 
 
 def test_states_and_severity_come_out_as_the_panels_map_them(scraper: Prometheus) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from web import NOW, Stage, incident, make, status, stream
+from web import NOW, Stage, incident, make, slices, status, stream, whole_model
 
 from parts.browser import Browser
 
@@ -43,6 +43,9 @@ def situations() -> dict[str, object]:
         "critical": status("critical", streams=(stream(state="page"), stream(stream="far_share")), incidents=(long_incident,)),
         "learning": status(streams=(stream(state="learning", thresholds={"ticket": None, "page": None}),)),
         "blind": status(monitor=replace(calm.monitor, blind=("source: broker-0.kafka.example.internal:9092: NoBrokersAvailable",))),
+        "whole": status(streams=whole_model()),
+        "waiting": status(streams=whole_model(learned=False)),
+        "slices": status("critical", streams=[*whole_model(), *slices(50)], incidents=(incident(slice="tenant-03"), long_incident)),
         "crowded": replace(calm, models=(crowded,) * 3),
     }
 
@@ -74,7 +77,7 @@ def test_docs(chromium: Browser, served: tuple[Stage, str], width: int) -> None:
 def test_text_can_be_told_from_its_background(chromium: Browser, served: tuple[Stage, str]) -> None:
     """WCAG AA for everything that is text: 4.5 to 1 (3 to 1 for the headline)."""
     stage, url = served
-    for situation, dark in [(s, d) for s in ("critical", "calm", "blind", "learning") for d in (False, True)]:
+    for situation, dark in [(s, d) for s in ("critical", "calm", "blind", "learning", "slices") for d in (False, True)]:
         stage.state["status"] = situations()[situation]
         chromium.visit(url + "/", width=1280, dark=dark)
         weak = chromium.driver.execute_script(CONTRAST)
@@ -84,7 +87,7 @@ def test_text_can_be_told_from_its_background(chromium: Browser, served: tuple[S
 def shoot(browser: Browser, name: str, width: int) -> None:
     if SHOTS:
         height = browser.driver.execute_script("return document.documentElement.scrollHeight")
-        metrics = {"width": width, "height": min(height, 2600), "deviceScaleFactor": 1, "mobile": width < 600}
+        metrics = {"width": width, "height": min(height, 5200), "deviceScaleFactor": 1, "mobile": width < 600}
         browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         browser.driver.save_screenshot(str(Path(SHOTS) / f"{name}.png"))
 

@@ -1,6 +1,7 @@
 """The exposition as Prometheus reads it: labels initialised, standby silent, documentation complete."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,9 @@ def test_a_pure_worker_says_nothing_about_the_decider() -> None:
 def test_state_and_severity_are_one_hot() -> None:
     found = registry(decider=DECIDER)
     states = {
-        state: found.get_sample_value("tiltmeter_stream_state", {"model_name": "support-bot", "stream": "ood_share", "state": state})
+        state: found.get_sample_value(
+            "tiltmeter_stream_state", {"model_name": "support-bot", "slice": "", "stream": "ood_share", "state": state}
+        )
         for state in metrics.STATES
     }
     assert states == {state: float(state == "page") for state in metrics.STATES}
@@ -64,10 +67,35 @@ def test_state_and_severity_are_one_hot() -> None:
     assert [found.get_sample_value("tiltmeter_severity", {**labels, "severity": s}) for s in metrics.SEVERITIES] == [0, 0, 1]
 
 
+def test_a_slice_is_a_label_and_the_whole_model_has_an_empty_one() -> None:
+    slices = [
+        StreamReading("support-bot", "ood_share", "ok", 0.2, 0.3, {"page": 1.0}, {"page": 7.0}, slice=name) for name in ("acme", "globex")
+    ]
+    opened = {("support-bot", "acme", "ood_share", "page"): 2, ("support-bot", "", "ood_share", "page"): 1}
+    found = registry(decider=replace(DECIDER, streams=(STREAM, *slices), opened=opened))
+    place = {"model_name": "support-bot", "stream": "ood_share"}
+    assert [found.get_sample_value("tiltmeter_flagged_share_ratio", {**place, "slice": s}) for s in ("", "acme", "globex")] == [
+        0.098,
+        0.2,
+        0.2,
+    ]
+    counts = [found.get_sample_value("tiltmeter_incidents_total", {**place, "slice": s, "level": "page"}) for s in ("", "acme", "globex")]
+    assert counts == [1, 2, 0]
+    # 7 states, 2 levels of incidents, share, reference, and evidence with its threshold at each level
+    whole, one = ([s for f in found.collect() for s in f.samples if s.labels.get("slice") == value] for value in ("", "acme"))
+    assert (len(whole), len(one)) == (7 + 2 + 2 + 4, 7 + 2 + 2 + 2)
+
+
+@pytest.mark.parametrize(("promise", "exported"), [(None, None), (True, 1), (False, 0)])
+def test_a_promise_is_absent_before_a_baseline_is_accepted(promise: bool | None, exported: float | None) -> None:
+    found = registry(decider=replace(DECIDER, streams=(replace(STREAM, promise=promise),)))
+    assert found.get_sample_value("tiltmeter_promise_kept", {"model_name": "support-bot", "slice": "", "stream": "ood_share"}) == exported
+
+
 def test_what_is_not_known_is_absent_and_not_zero() -> None:
     found = registry(decider=DECIDER)
-    assert found.get_sample_value("tiltmeter_flagged_share_ratio", {"model_name": "quiet-bot", "stream": "ood_share"}) is None
-    threshold = {"model_name": "quiet-bot", "stream": "ood_share", "level": "page"}
+    assert found.get_sample_value("tiltmeter_flagged_share_ratio", {"model_name": "quiet-bot", "slice": "", "stream": "ood_share"}) is None
+    threshold = {"model_name": "quiet-bot", "slice": "", "stream": "ood_share", "level": "page"}
     assert found.get_sample_value("tiltmeter_evidence_threshold_log10", threshold) is None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from web import NOW, history, incident, status, stream
+from web import NOW, history, incident, slices, status, stream, whole_model
 
 from service.api import plot, words
 from service.api.headline import headline
@@ -185,6 +185,76 @@ def test_the_name_of_a_ticket_gives_way_to_a_page_beside_it(apart: float, labels
     drawn = plot.share_plot(history(), 0.0586, 0.0536, [page, ticket], 60, "support-bot")
     assert re.findall(r'class="flag \w+"[^>]*>(\w+)<', drawn) == labels
     assert drawn.count('class="opened') == 2
+
+
+def test_each_stream_has_its_place() -> None:
+    page = status_page(status(streams=whole_model()))
+    parsed(page)
+    assert page.count("<figure>") == 2 * 4 + 1, "share and evidence; combined has evidence alone"
+    assert page.count('<table class="rows">') == 1
+    table = page[page.index('<table class="rows">') :]
+    assert re.findall(r"<tr><td[^>]*>([^<]+)<small>", table) == ["No known topic", "Language", "Length", "Cut off"]
+    assert "<b>5.1%</b> about roaming sim abroad (4.0% to 6.0%)" in page
+    assert "Tickets at most: fewer than two streams may page." in page
+    assert "ticket 10<sup>0.0</sup> of 10<sup>4.9</sup>" in table
+
+
+def test_streams_that_wait_for_a_baseline_are_named_and_do_not_make_the_model_a_learner() -> None:
+    shown = status(streams=whole_model(learned=False))
+    page = status_page(shown)
+    parsed(page)
+    assert "Not watched before a baseline is accepted: topic mix, embedding shift, combined." in page
+    assert page.count("<figure>") == 2 * 2
+    assert '<span class="pill none">calm</span>' in page
+    assert headline(shown).word == "Calm"
+    assert "Topics and the embedding of support-bot are not watched before a baseline is accepted." in headline(shown).detail
+
+
+def test_a_rise_and_a_fall_are_held_against_their_own_side() -> None:
+    assert "normal up to 5.9%" in status_page(status(streams=[stream(stream="topic_mix")]))
+    assert "normal from 4.1%" in status_page(status(streams=[stream(stream="topic_mix", null=0.041)]))
+
+
+def test_the_worst_slices_come_first_and_most_are_folded() -> None:
+    page = status_page(status("critical", streams=[stream(), *slices(50)]))
+    parsed(page)
+    names = re.findall(r'<tr><td data-name="Slice">([^<]+)</td>', page)
+    assert names[:2] == ["tenant-03", "tenant-07"]
+    assert len(names) == 50
+    assert names[-1] == "tenant-49", "nothing comes from it"
+    assert page.count("<details>") == 1
+    assert "<summary>40 more slices</summary>" in page
+    assert len(re.findall('data-name="Slice"', page[: page.index("<details>")])) == 10
+    assert len(page) < 80_000
+
+
+def test_a_slice_shows_the_stream_that_is_nearer_to_an_alarm() -> None:
+    def shown(strange: float, far: float) -> str:
+        pair = [
+            stream(stream=name, counted=counted, slice="acme", evidence={"page": value})
+            for name, counted, value in (("ood_share", "strange", strange), ("far_share", "far off", far))
+        ]
+        return "far" if "far off" in status_page(status(streams=[stream(), *pair])) else "strange"
+
+    assert shown(0.1, 0.4) == "strange", "noise does not choose"
+    assert shown(0.1, 4.0) == "far"
+    assert shown(4.5, 4.0) == "strange"
+
+
+def test_an_incident_of_a_slice_is_told_from_that_of_the_whole() -> None:
+    whole, ticket = incident(), incident(id="t", level="ticket", severity="warning", slice="acme")
+    page = status_page(status("critical", streams=[stream(state="page"), *slices(3)], incidents=(whole, ticket)))
+    assert page.count('<div class="line1">') == 2, "the ticket of a slice is not a line of the page of the whole"
+    assert "support-bot / acme: strange prompts" in page
+    assert page.count('class="flag ticket"') == 0
+
+
+def test_names_of_slices_and_topics_are_escaped() -> None:
+    nasty = '"><script>alert(1)</script>'
+    shown = [stream(counted=nasty, why=nasty, slice=where, stream=name) for where in ("", nasty) for name in ("ood_share", "language")]
+    page = status_page(status("critical", streams=shown, incidents=(incident(slice=nasty),)))
+    assert "<script" not in page
+    parsed(page)
 
 
 def test_plots_show_reference_thresholds_and_incidents() -> None:

@@ -15,8 +15,8 @@ def test_a_baseline_accepted_anyway_is_named_on_the_page_and_in_the_api() -> Non
     decider, log = Decider(watched(), settings()), Log()
     decider.absorb(log.window(START, 12).command("baseline.accept", model="bot", reason="a trial", anyway=True).drain())
     shown = adapt.status(settings(), process(), decider.picture(active=True, now=START), None, START)
-    assert shown.models[0].note.startswith("The baseline was accepted anyway by ada, although 4 of 24 hours are learned; up to 9")
-    assert shown.baselines[0].note.startswith("accepted anyway, although 4 of 24 hours")
+    assert shown.models[0].note.startswith("The baseline was accepted anyway by ada, although 1 of 24 hours are learned; up to ")
+    assert shown.baselines[0].note.startswith("accepted anyway, although 1 of 24 hours")
 
 
 def test_repeats_that_the_decider_leaves_out_are_exported() -> None:

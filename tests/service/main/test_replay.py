@@ -108,7 +108,7 @@ def test_a_history_too_short_to_page_is_named(bundle: Path, week: Path, past: Pa
     hour.write_text("".join(lines[-60:]))
     result = replay(week, "--bundle", bundle, "--time", "ts", "--learn-from", hour)
     assert result.exit_code == 1
-    assert "--learn-from: bundle: not enough is learned from hour.jsonl: 4 of 24 hours are learned; " in result.output
+    assert "--learn-from: bundle: not enough is learned from hour.jsonl: 1 of 24 hours are learned; " in result.output
     assert "more needed). Give a longer history" in result.output
 
 
