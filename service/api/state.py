@@ -11,7 +11,7 @@ from service.api.view import Status
 from service.metrics import Reading
 from service.records import AuditEntry, Command, Incident, Verdict
 from service.source.http import Counted
-from service.store import WindowRow
+from service.store import Example, WindowRow
 
 
 class Ingest(Protocol):
@@ -64,6 +64,10 @@ class Queries(Protocol):
         """Commands and what became of them, newest first."""
         ...
 
+    def examples(self, model: str, since: float, until: float, stored_after: float, limit: int) -> Sequence[Example]:
+        """Redacted texts of strange prompts, the strangest first."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class AppState:
@@ -78,6 +82,7 @@ class AppState:
         refused: told the reason when a post is turned away for a record that is no prompt; from one thread.
         score: None where this process does not score.
         token: bearer token for everything that writes; open_writes: take writes without one (the demonstration).
+        keep_text: seconds that redacted texts are kept; None where storing text is switched off.
         patience: seconds a post waits to be counted before it is told to ask again.
     """
 
@@ -94,6 +99,7 @@ class AppState:
     token: str | None = None
     open_writes: bool = False
     max_body_bytes: int = 8_000_000
+    keep_text: float | None = None
     patience: float = 60.0
     clock: Callable[[], float] = time.time
 

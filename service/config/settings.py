@@ -187,6 +187,16 @@ class Detection(Settings):
     paging: bool = Field(True, description="False: drift opens tickets only.")
 
 
+class Curation(Settings):
+    """Strange and far prompts kept for labelling: the only setting that stores text."""
+
+    store_text: Literal["none", "redacted"] = Field(
+        "none", description="redacted: keep strange prompts in the history without addresses, numbers, keys and names."
+    )
+    keep: Seconds = Field(604800.0, gt=0, description="Time after which a kept text is deleted.")
+    per_window: int = Field(20, gt=0, description="Most texts kept of one model in one window, by each worker.")
+
+
 class Http(Settings):
     """The one port."""
 
@@ -220,6 +230,7 @@ class Config(Settings):
     budgets: Budgets = Field(default_factory=Budgets, description="Accepted false alarms.")
     windows: Windows = Field(default_factory=Windows, description="Event-time windows.")
     detection: Detection = Field(default_factory=Detection, description="What counts as a change.")
+    curation: Curation = Field(default_factory=Curation, description="Strange prompts kept for labelling; off unless switched on.")
     http: Http = Field(default_factory=Http, description="The web server.")
     compute: Compute = Field(default_factory=Compute, description="Where the graphs run.")
     instance: str | None = Field(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from service.redaction import GIVEN_NAMES
+
 WORDS = 5
 _FEWEST_ROWS = 10
 _FEWEST_SHARE = 0.0005
@@ -17,16 +19,6 @@ _FILLERS = frozenset(
     """
     able did does doing got just know let like look make need okay please really right say sure tell thank thanks things " "think
     try use using want way yes
-    """.split()  # noqa: SIM905 - a hundred words are read more easily as text
-)
-_GIVEN_NAMES = frozenset(
-    """
-    alex alice andrew anna anne anthony barbara ben betty brian carlos carol charles chris christopher daniel david deborah dennis
-    diana donald donna dorothy edward elizabeth emily emma eric frank george helen jack jacob james jane jason jean jeff jennifer
-    jessica jim joan joe john jonathan jose joseph juan julia karen kate kevin kim larry laura linda lisa louis lucy luis margaret
-    maria marie mark martin mary matthew michael mike mohammed nancy nick olivia pablo patricia paul peter rachel richard robert
-    ronald ruth ryan sam samuel sandra sara sarah scott sharon simon stephen steve steven susan thomas tim timothy tom victoria
-    walter william
     """.split()  # noqa: SIM905 - a hundred words are read more easily as text
 )
 
@@ -70,7 +62,7 @@ def topic_words(
         and len(sources[word]) >= _FEWEST_ROWS
         and word not in ENGLISH_STOP_WORDS
         and word not in _FILLERS
-        and word not in _GIVEN_NAMES
+        and word not in GIVEN_NAMES
         and capitals[word] <= _NAME_SHARE * inside[word]
         and in_vocabulary(word)
     }

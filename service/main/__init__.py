@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from service.errors import ConfigError, DataError
-from service.main import baseline, bundle, incident, topics
+from service.main import baseline, bundle, incident, remote, topics
 
 FAILED, USAGE, REACHED = 1, 2, 3
 """Exit statuses beside 0: failed; usage or configuration; a --fail-on level was reached."""
@@ -240,11 +240,34 @@ def report(
 
         tiltmeter report --config tm.yaml --model bot --before 2026-03-02..2026-03-09 --after 2026-03-09..2026-03-16 --out weeks.html
 
-        tiltmeter report --config c.yaml --model bot --slice acme --before 2026-03-02..2026-03-03 --after 2026-03-09..2026-03-10 --out a.html
+        tiltmeter report --config c.yaml --model b --slice acme --before 2026-03-02..2026-03-03 --after 2026-03-09..2026-03-10 --out a.html
     """
     from service.main.report import compare
 
     compare(config, model, slice, before, after, out)
+
+
+@app.command()
+def curate(
+    model: Annotated[str, typer.Argument(help="Stable name of the model.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="JSON lines file to write.", show_default=False)],
+    since: Annotated[str | None, typer.Option(help="Prompts of this time or later: ISO 8601 or epoch seconds.")] = None,
+    until: Annotated[str | None, typer.Option(help="Prompts before this time.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1500, help="The first so many.")] = 200,
+    url: remote.Url = remote.DEFAULT_URL,
+    token_file: remote.TokenFile = None,
+) -> None:
+    """Fetch strange prompts for labelling: redacted, near duplicates left out, what would widen the fine-tuning set most first.
+
+    Needs `curation.store_text: redacted` in the service's configuration.
+
+    Example:
+
+        tiltmeter curate support-bot --since 2026-03-02 --out label_me.jsonl
+    """
+    from service.main.curate_command import fetch
+
+    fetch(model, out, since, until, limit, url, token_file)
 
 
 @app.command()

@@ -4,10 +4,11 @@ A thread that ends by an error ends the process: logged once, status 1 (2 for wh
 """
 
 import logging
+import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Literal
 
@@ -24,11 +25,12 @@ from service.errors import ConfigError
 from service.ledger.contract import Journal, Ledger, Unavailable
 from service.logging import describe, fields
 from service.main import adapt, connect
+from service.main.curation import Keeper
 from service.metrics import Reading
 from service.pipeline.pipeline import Pipeline, Source
 from service.pipeline.scoring import Scoring
 from service.pipeline.snapshot import PipelineSnapshot
-from service.records import Command
+from service.records import Command, Prompt, Scores
 from service.source.http import HttpSource as Ingest
 
 if TYPE_CHECKING:
@@ -79,7 +81,8 @@ class Service:
         self.status = 0
         self.ended = threading.Event()
         self._identity, self._watched, self._scoring = identity, watched, scoring
-        self._stops = {"pipeline": threading.Event(), "decider": threading.Event()}
+        self._stops = {name: threading.Event() for name in ("pipeline", "decider", "curation")}
+        self._keeper = Keeper(config) if config.curation.store_text == "redacted" else None
         self._trouble: dict[str, str | None] = {}
         self._refused: Counter[str] = Counter()
         self._place = place
@@ -92,6 +95,8 @@ class Service:
             parts["pipeline"] = self._work
         if role != "worker":
             parts["decider"] = self._decide
+        if self._keeper is not None:
+            parts["curation"] = self._curate
         self._threads = {
             name: threading.Thread(target=self._guard, args=(name, part), name=name, daemon=True) for name, part in parts.items()
         }
@@ -182,6 +187,7 @@ class Service:
                 score=score,
                 token=bearer_token(self.config.http),
                 open_writes=open_writes,
+                keep_text=self.config.curation.keep if self._keeper else None,
                 max_body_bytes=self.config.source.max_body_bytes if isinstance(self.config.source, HttpSource) else 0,
             )
         )
@@ -221,7 +227,9 @@ class Service:
         source = connect.patiently(lambda: self._open_source(ledger), stop, self._note("ledger"))
         if source is None:
             return
-        pipeline = Pipeline(source, ledger, self._scoring, windows=self.config.windows, worker=instance, observe=self._observe)
+        pipeline = Pipeline(
+            source, ledger, self._scoring, windows=self.config.windows, worker=instance, observe=self._observe, scored=self._scored
+        )
         self._source = source
         _log.info("pipeline started", extra=fields(source=self.config.source.kind, ledger=self.config.ledger.kind, instance=instance))
         try:
@@ -241,6 +249,19 @@ class Service:
         """Where the history goes; the demonstration listens to it."""
         return connect.store(self.config)
 
+    def _scored(self, prompts: Sequence[Prompt], scores: Scores) -> None:
+        if self._keeper is not None and self._scoring is not None:
+            self._keeper.take(prompts, scores, self._scoring.bundle)
+
+    def _curate(self) -> None:
+        """The thread that writes and deletes texts; the history being away is no reason to call the service blind."""
+        assert self._keeper is not None
+        stop = self._stops["curation"]
+        kept = connect.patiently(lambda: connect.store(self.config), stop, lambda trouble: None)
+        if kept is not None:
+            self._keeper.run(kept, stop)
+            kept.close()
+
     def _observe(self, snapshot: PipelineSnapshot) -> None:
         self.worker = snapshot
 
@@ -256,6 +277,8 @@ class Service:
         if journal is None or store is None:
             return
         self._store = store
+        if self._keeper is None and (gone := store.forget(math.inf)):
+            _log.info("storing text is switched off: what was kept is deleted", extra=fields(texts=gone))
         decider = Decider(self._watched, self.config)
         self._loop = DeciderLoop(journal, decider, store, time.time, self._publish, retry=(Unavailable, OperationalError))
         if not stop.is_set():

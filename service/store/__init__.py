@@ -1,6 +1,6 @@
 """History for people: verdicts, windows, incidents, baselines and the audit, in SQL. Losing it loses no detection state."""
 
-from service.store.rows import WindowRow
+from service.store.rows import Example, WindowRow
 from service.store.store import Store
 
-__all__ = ["Store", "WindowRow"]
+__all__ = ["Example", "Store", "WindowRow"]

@@ -31,6 +31,21 @@ class WindowRow:
     languages: Sequence[int] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One strange prompt kept for labelling; ``text`` is redacted, ``time`` is event time, ``stored`` when it was kept (both seconds)."""
+
+    model_name: str
+    digest: str
+    bundle: str
+    slice: str
+    time: float
+    stored: float
+    p_value: float
+    far: bool
+    text: str
+
+
 class Step(Protocol):
     """One step of the decider, as far as the history keeps it."""
 

@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from detectors.sketch import Sketch
 from service.errors import ConfigError
 from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdict
-from service.store.rows import Step, WindowRow
-from service.store.tables import AUDIT, BASELINES, INCIDENTS, METADATA, VERDICTS, WINDOWS
+from service.store.rows import Example, Step, WindowRow
+from service.store.tables import AUDIT, BASELINES, EXAMPLES, INCIDENTS, METADATA, VERDICTS, WINDOWS
 
 _ROWS = 500
 
@@ -114,6 +114,23 @@ class Store:
         with self._engine.begin() as connection:
             return sum(connection.execute(sa.delete(table).where(table.c.window_start < before)).rowcount for table in (VERDICTS, WINDOWS))
 
+    def keep(self, examples: Sequence[Example]) -> None:
+        """Keep redacted texts; an equal text of a model replaces the one that is there."""
+        if examples:
+            with self._engine.begin() as connection:
+                self._write(connection, EXAMPLES, [asdict(example) for example in {(e.model_name, e.digest): e for e in examples}.values()])
+
+    def examples(self, model: str, since: float, until: float, stored_after: float, limit: int) -> list[Example]:
+        """Kept texts of prompts in [since, until), the strangest first, then the newest; none that was kept before ``stored_after``."""
+        query = sa.select(EXAMPLES).order_by(EXAMPLES.c.p_value, EXAMPLES.c.time.desc(), EXAMPLES.c.digest)
+        query = query.where(EXAMPLES.c.model_name == model, EXAMPLES.c.time >= since, EXAMPLES.c.time < until)
+        return [Example(**row) for row in self._rows(query.where(EXAMPLES.c.stored >= stored_after), limit)]
+
+    def forget(self, before: float) -> int:
+        """Delete texts kept before ``before``; how many went."""
+        with self._engine.begin() as connection:
+            return connection.execute(sa.delete(EXAMPLES).where(EXAMPLES.c.stored < before)).rowcount
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
@@ -143,8 +160,8 @@ def _add_slice(engine: sa.Engine) -> None:
 
 
 def _tune(connection: Any, _: Any) -> None:
-    """Readers do not wait for the writer; a lost last second is only history."""
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 10000"):
+    """Readers do not wait for the writer; a lost last second is only history; what is deleted is overwritten."""
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 10000", "secure_delete = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -3,7 +3,7 @@
 A column that comes later may be NULL: a history made before it gets the column when it is opened, and keeps its rows.
 """
 
-from sqlalchemy import JSON, BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 METADATA = MetaData()
 
@@ -93,6 +93,23 @@ BASELINES = Table(
     Column("days", Integer, nullable=False),
     Column("stage", String, nullable=False),
 )
+
+EXAMPLES = Table(
+    "examples",
+    METADATA,
+    Column("model_name", String, primary_key=True),
+    Column("digest", String, primary_key=True),
+    Column("bundle", String, nullable=False),
+    Column("slice", String, nullable=False),
+    Column("time", Float(53), nullable=False),
+    Column("stored", Float(53), nullable=False),
+    Column("p_value", Float(53), nullable=False),
+    Column("far", Boolean, nullable=False),
+    Column("text", Text, nullable=False),
+    Index("examples_by_time", "time"),
+    Index("examples_by_age", "stored"),
+)
+"""Redacted texts, only where storing text is switched on; ``digest`` is of the redacted text, so that equal ones are kept once."""
 
 AUDIT = Table(
     "audit",

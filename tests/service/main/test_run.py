@@ -273,3 +273,32 @@ def test_a_gpu_that_is_asked_for_and_absent_is_refused(start: Start, config: Pat
     service = start(config, TILTMETER_COMPUTE__DEVICE="cuda", CUDA_VISIBLE_DEVICES="")
     assert service.process.wait(60) == 2
     assert "compute.device: cuda was asked for" in service.log
+
+
+def test_text_is_stored_only_where_it_is_switched_on_and_redacted(config: Path, start: Start, tmp_path: Path) -> None:
+    plain = config.read_text()
+    config.write_text(plain + "curation: {store_text: redacted}\n")
+    first = start(config).ready()
+    # The encoder of the test reads ten words: what comes after them makes nothing less strange.
+    rows = [{"text": f"{f'{letter} ' * 10}jane.doe@example.com 4711", "model": "support-bot"} for letter in "abcdefgh"]
+    assert first.post(rows).status_code == 200
+    asked = "/v1/curation?model=support-bot"
+    found = first.wait(lambda: first.get(asked).json()["examples"])
+    assert all(row["text"].endswith("[email] [number]") for row in found)
+    assert httpx.get(first.url + asked).status_code == 401
+    assert first.end() == 0
+
+    def texts() -> int:
+        with sqlite3.connect(tmp_path / "history.db") as connection:
+            count = connection.execute("SELECT count(*) FROM examples").fetchone()[0]
+        connection.close()
+        return int(count)
+
+    assert texts() > 0
+    for file in tmp_path.iterdir():
+        assert b"jane.doe" not in file.read_bytes(), file
+    config.write_text(plain)
+    second = start(config).ready()
+    assert second.get(asked).status_code == 404
+    second.wait(lambda: texts() == 0)
+    assert second.end() == 0
