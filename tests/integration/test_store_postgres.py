@@ -1,14 +1,16 @@
 """The history on a real PostgreSQL server: the same answers as on SQLite, also over a connection that broke."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import sqlalchemy as sa
 
 from detectors.sketch import BINS, LENGTHS, Sketch
 from service.decider.closed import Closed
 from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdict
-from service.store import Store
+from service.store import Example, Store
 
 
 def steps() -> list[Closed]:
@@ -77,4 +79,23 @@ def test_a_broken_connection_is_made_again(postgres) -> None:
         connection.connection.driver_connection.close()
     store.upsert(steps()[1:2])
     assert len(store.verdicts()) == 8
+    store.close()
+
+
+def test_an_older_history_and_texts_on_postgres(postgres) -> None:
+    url = postgres.new_database()
+    first = Store.open(url)
+    first.upsert(steps())
+    with first._engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE windows DROP COLUMN lengths"))
+    first.close()
+    store = Store.open(url)
+    assert {row.lengths for row in store.windows(limit=1000)} == {None}
+    assert [row.window_start for row in store.period("bot", "", 60, 600)] == [60 * i for i in range(1, 10)]
+    example = Example("bot", "d", "B", "", 60.0, 100.0, 0.004, True, "größe [number]")
+    store.keep([example])
+    store.keep([replace(example, stored=200.0)])
+    assert store.examples("bot", -math.inf, math.inf, 0.0, 10) == [replace(example, stored=200.0)]
+    assert store.forget(200.0) == 0
+    assert store.forget(math.inf) == 1
     store.close()
