@@ -115,7 +115,21 @@ async def test_history_as_json_has_no_infinity_in_it(client: httpx.AsyncClient, 
     ]
     assert rows[0]["log10_threshold"] is None
     assert rows[0]["log10_ticket_threshold"] == 4.3
-    assert stage.rows.asked == [("support-bot", None, 1_767_225_600.0, 5)]
+    assert stage.rows.asked == [("support-bot", None, 1_767_225_600.0, 5, None)]
+
+
+async def test_verdicts_and_incidents_of_one_slice_and_stream(client: httpx.AsyncClient, stage: Stage) -> None:
+    await client.get("/v1/verdicts", params={"slice": "acme", "stream": "far_share"})
+    assert stage.rows.asked.pop() == (None, "far_share", None, 1000, "acme")
+    kept = incident(id="kept", slice="acme")
+    stage.state["status"] = status("critical", incidents=(kept, incident(id="whole"), incident(id="far", slice="acme", stream="far_share")))
+    stage.rows.past = [incident(id="old", slice="acme", closed=NOW - 8e5), incident(id="older", slice="globex", closed=NOW - 9e5)]
+    rows = (await client.get("/v1/incidents", params={"slice": "acme", "stream": "ood_share"})).json()["incidents"]
+    assert [row["id"] for row in rows] == ["kept", "old"]
+    assert rows[0]["slice"] == "acme"
+    assert stage.rows.asked.pop() == (None, 100, "ood_share", "acme")
+    whole = (await client.get("/v1/incidents", params={"slice": "", "open": True})).json()["incidents"]
+    assert [row["id"] for row in whole] == ["whole"]
 
 
 async def test_windows_carry_their_counts(client: httpx.AsyncClient, stage: Stage) -> None:

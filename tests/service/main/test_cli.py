@@ -146,13 +146,16 @@ def test_check_config_prints_who_got_what(bundle: Path, tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(
         f"source: {{kind: http}}\nstore: 'sqlite:///{tmp_path}/h.db'\nledger: {{kind: sql, url: 'sqlite:///{tmp_path}/l.db'}}\n"
-        f"models:\n  one: {{bundle: {bundle}, owner: team-a, weight: 3}}\n  two: {{bundle: {bundle}}}\n"
+        f"models:\n  one: {{bundle: {bundle}, owner: team-a, weight: 3, slices: {{values: [a, b]}}}}\n  two: {{bundle: {bundle}}}\n"
     )
     result = CliRunner(env={"TILTMETER_TOKEN": ""}).invoke(app, ["check-config", str(config), "--connect"])
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
-    assert "one ood_share team-a 37.5% 19 days 10^4.43 240 days 10^5.54" in said
-    assert "two ood_share unowned 12.5% 56 days 10^4.91 720 days 10^6.02" in said
+    # three quarters of the budgets, a fifth of that for the slices, the rest over 9 streams, of which 5 may page
+    assert "one ood_share team-a 6.7% 105 days 10^5.18 12.0% 750 days 10^6.03" in said
+    assert "one truncation team-a 6.7% 105 days 10^5.18 - never -" in said
+    assert "one 2 slices, 2 streams each team-a 15.0% 47 days 10^5.43 15.0% 600 days 10^6.54" in said
+    assert "two combined unowned 2.8% 252 days 10^5.56 5.0% 1,800 days 10^6.41" in said
     assert "model two has no owner" in said
     assert "everything that writes over HTTP is refused" in said
     assert "ledger answers" in said
