@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.access import State, Writer
 from service.api.state import AppState, Queries, as_json
-from service.records import Command
+from service.records import Command, Incident
 
 router = APIRouter()
 
@@ -17,6 +17,8 @@ AUDITED = 1000
 """Newest commands among which one is looked for."""
 
 Model = Annotated[str | None, Query(description="Stable name of a model.")]
+Slice = Annotated[str | None, Query(description="A slice; empty for the model as a whole. Unset: all.")]
+Stream = Annotated[str | None, Query(description="Such as ood_share or topic_mix. Unset: all.")]
 Since = Annotated[datetime | None, Query(description="Windows that start at or after this: ISO 8601 or epoch seconds.")]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="The newest so many.")]
 IncidentId = Annotated[str, Path(max_length=300, description="Id as listed by /v1/incidents.")]
@@ -66,12 +68,13 @@ class Submitted(BaseModel):
 def verdicts(
     state: State,
     model: Model = None,
-    stream: Annotated[str | None, Query(description="ood_share or far_share.")] = None,
+    slice: Slice = None,
+    stream: Stream = None,
     since: Since = None,
     limit: Limit = 1000,
 ) -> dict[str, Any]:
-    """One row for each closed window and stream."""
-    rows = _queries(state).verdicts(model, stream, _seconds(since), limit)
+    """One row for each closed window, slice and stream."""
+    rows = _queries(state).verdicts(model, stream, _seconds(since), limit, slice)
     return {"verdicts": [as_json(row) for row in rows]}
 
 
@@ -79,7 +82,7 @@ def verdicts(
 def windows(
     state: State,
     model: Model = None,
-    slice: Annotated[str | None, Query(description="A slice; empty for the model as a whole. Unset: all.")] = None,
+    slice: Slice = None,
     since: Since = None,
     limit: Limit = 1000,
 ) -> dict[str, Any]:
@@ -93,16 +96,21 @@ def incidents(
     state: State,
     model: Model = None,
     is_open: Annotated[bool | None, Query(alias="open", description="true: open ones only; false: closed ones and open ones.")] = None,
+    slice: Slice = None,
+    stream: Stream = None,
     limit: Limit = 100,
 ) -> dict[str, Any]:
     """Open incidents come from the decider's own state, closed ones from the history."""
+
+    def wanted(i: Incident) -> bool:
+        return model in (None, i.model_name) and slice in (None, i.slice) and stream in (None, i.stream)
+
     status = state.status()
-    current = [i for i in status.incidents if model in (None, i.model_name)]
-    rows = {i.id: i for i in sorted(current, key=lambda i: -i.opened)}
+    rows = {i.id: i for i in filter(wanted, status.incidents)}
     if not is_open:
         queries = state.queries()
-        past = queries.incidents(False, model, limit) if queries else status.recent
-        rows |= {i.id: i for i in past if i.id not in rows and model in (None, i.model_name)}
+        past = queries.incidents(False, model, limit, stream, slice) if queries else status.recent
+        rows |= {i.id: i for i in past if i.id not in rows and wanted(i)}
     return {"incidents": [as_json(row) for row in sorted(rows.values(), key=lambda i: -i.opened)[:limit]]}
 
 

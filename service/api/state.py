@@ -48,15 +48,19 @@ Scorer = Callable[[Mapping[str, Any]], Answer]
 class Queries(Protocol):
     """The history for people; implemented by service.store.Store. May raise any error of its database."""
 
-    def verdicts(self, model: str | None, stream: str | None, since: float | None, limit: int) -> Sequence[Verdict]:
-        """The newest verdicts, oldest first."""
+    def verdicts(
+        self, model: str | None, stream: str | None, since: float | None, limit: int, slice: str | None = None
+    ) -> Sequence[Verdict]:
+        """The newest verdicts, oldest first. ``slice=""`` is the model as a whole, None every slice."""
         ...
 
     def windows(self, model: str | None, slice: str | None, since: float | None, limit: int) -> Sequence[WindowRow]:
         """The newest closed windows, oldest first."""
         ...
 
-    def incidents(self, open_only: bool, model: str | None, limit: int) -> Sequence[Incident]:
+    def incidents(
+        self, open_only: bool, model: str | None, limit: int, stream: str | None = None, slice: str | None = None
+    ) -> Sequence[Incident]:
         """Incidents, newest first."""
         ...
 

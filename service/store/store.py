@@ -66,10 +66,12 @@ class Store:
             for table, values in rows.items():
                 self._write(connection, table, values)
 
-    def verdicts(self, model: str | None = None, stream: str | None = None, since: float | None = None, limit: int = 1000) -> list[Verdict]:
-        """The newest verdicts, oldest first; ``since``: windows that start then or later."""
-        query = sa.select(VERDICTS).order_by(VERDICTS.c.window_start.desc(), VERDICTS.c.model_name, VERDICTS.c.stream)
-        query = _where(query, VERDICTS, since, model_name=model, stream=stream)
+    def verdicts(
+        self, model: str | None = None, stream: str | None = None, since: float | None = None, limit: int = 1000, slice: str | None = None
+    ) -> list[Verdict]:
+        """The newest verdicts, oldest first; ``since``: windows that start then or later. ``slice``: as in :meth:`windows`."""
+        query = sa.select(VERDICTS).order_by(VERDICTS.c.window_start.desc(), VERDICTS.c.model_name, VERDICTS.c.slice, VERDICTS.c.stream)
+        query = _where(query, VERDICTS, since, model_name=model, stream=stream, slice=slice)
         return [Verdict(**_infinite(row, "log10_threshold", "log10_ticket_threshold")) for row in reversed(self._rows(query, limit))]
 
     def windows(
@@ -88,9 +90,17 @@ class Store:
             for row in connection.execute(query).mappings():
                 yield WindowRow(**row)
 
-    def incidents(self, open_only: bool = False, model: str | None = None, limit: int = 100) -> list[Incident]:
-        """Incidents, newest first."""
-        query = _where(sa.select(INCIDENTS).order_by(INCIDENTS.c.opened.desc(), INCIDENTS.c.id), INCIDENTS, None, model_name=model)
+    def incidents(
+        self,
+        open_only: bool = False,
+        model: str | None = None,
+        limit: int = 100,
+        stream: str | None = None,
+        slice: str | None = None,
+    ) -> list[Incident]:
+        """Incidents, newest first. ``slice``: as in :meth:`windows`."""
+        query = sa.select(INCIDENTS).order_by(INCIDENTS.c.opened.desc(), INCIDENTS.c.id)
+        query = _where(query, INCIDENTS, None, model_name=model, stream=stream, slice=slice)
         if open_only:
             query = query.where(INCIDENTS.c.closed.is_(None))
         return [Incident(**row) for row in self._rows(query, limit)]
