@@ -106,7 +106,7 @@ class Causes:
         return explain.daytime(seen.hour, sign * (seen.x - normal * seen.n))
 
     def name_data_problems(self, model: str, incidents: Incidents) -> None:
-        """Where truncation, language or length moved at the same time, the incidents of this model say that it looks like a data problem."""
+        """Where truncation, language or length moved too, the incidents of this model say that it looks like a data problem."""
         opened = [incident for place in incidents.places(model) if place.slice == WHOLE and (incident := incidents.at(place))]
         problems = [incident for incident in opened if incident.stream in DATA_PROBLEMS]
         for place in incidents.places(model):

@@ -13,8 +13,8 @@ from service.decider.commands import Commands
 from service.decider.incidents import Incidents
 from service.decider.judge import Judge
 from service.decider.keys import Keys
-from service.decider.learning import STREAMS, Learning, Purpose
-from service.decider.snapshot import DeciderSnapshot, ModelView, Series, StreamView
+from service.decider.learning import Learning, Purpose
+from service.decider.snapshot import NO_WINDOWS, DeciderSnapshot, ModelView, Series, StreamView
 from service.decider.streams import LEVELS, Streams
 from service.decider.track import Topic, Track
 from service.decider.windows import OpenWindows
@@ -262,7 +262,7 @@ class Decider:
     def _series(self, index: int) -> Series:
         key = self._streams.keys[index]
         if not self._judge.shows(index):
-            return Series.none()
+            return NO_WINDOWS
         return Series(*self._tracks[key[:2]].series(key.stream, self._streams.views.carried(key)))
 
     def _model(self, name: str, watched: Watched) -> ModelView:

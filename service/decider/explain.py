@@ -51,7 +51,11 @@ def noun(carried: Carried, topics: Sequence[Topic]) -> str:
     if carried.member == "length":
         if at == 0:
             return f"of up to {TOKEN_EDGES[0]} tokens"
-        return f"of {TOKEN_EDGES[at - 1] + 1} to {TOKEN_EDGES[at]} tokens" if at < TOKEN_EDGES.size else f"of more than {TOKEN_EDGES[-1]} tokens"
+        return (
+            f"of {TOKEN_EDGES[at - 1] + 1} to {TOKEN_EDGES[at]} tokens"
+            if at < TOKEN_EDGES.size
+            else f"of more than {TOKEN_EDGES[-1]} tokens"
+        )
     return _NOUN[carried.member]
 
 
@@ -109,7 +113,7 @@ def carriers(excess: Mapping[str, float], prompts: Mapping[str, int], total: flo
 
 
 def daytime(hours: NDArray[np.int64], excess: NDArray[np.float64]) -> str:
-    """The hours of the day that carry four fifths of the rise, where many were seen and few carry it; ``hours`` of the week and excess (W,).
+    """The few hours of the day that carry four fifths of the rise, where many were seen; ``hours`` of the week and excess (W,).
 
     >>> daytime(np.arange(24), np.where(np.arange(24) == 3, 20.0, 0.1))
     'mostly at 03 h'

@@ -207,10 +207,13 @@ class Judge:
             self._causes.name_data_problems(name, self._incidents)
 
     def _announced(self, key: StreamKey, end: float) -> str | None:
-        """Who announced a change that this stream would page for now."""
-        carried = self._streams.views.carried(key)
-        topic = carried.category if carried.member == "topic_mix" else None
-        return self._learning[key.model_name].expected(key.slice, key.stream, topic, end)
+        """Who announced a change that this stream would page for now. A topic that moves, moves the embedding too."""
+        views = self._streams.views
+        carried = views.carried(key)
+        if carried.member == "embedding_shift":
+            carried = views.carried(StreamKey(key.model_name, WHOLE, "topic_mix"))
+        topic = carried.category if carried.member == "topic_mix" and carried.category >= 0 else None
+        return self._learning[key.model_name].expected(key.slice, carried.member if key.slice == WHOLE else key.stream, topic, end)
 
     def _open(self, place: Place, i: int, end: float, evidence: float, backlog: bool, announced: str | None) -> None:
         name, key = place.model_name, self._streams.keys[i]
@@ -304,6 +307,8 @@ class Judge:
         """Inverse of :meth:`to_json`, for the models ``kept``."""
         self._starts.load(decode_array(state["starts"]))
         self.unknown = dict(state["unknown"])
-        self._after = {key: time for *parts, time in state["after"] if (key := StreamKey(*parts)) in self._streams.index and key.model_name in kept}
+        self._after = {
+            key: time for *parts, time in state["after"] if (key := StreamKey(*parts)) in self._streams.index and key.model_name in kept
+        }
         verdicts = ((StreamKey(v["model_name"], v["slice"], v["stream"]), Verdict(**v)) for v in state["latest"])
         self.latest = {key: verdict for key, verdict in verdicts if key in self._streams.index and key.model_name in kept}

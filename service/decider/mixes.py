@@ -59,7 +59,10 @@ class Mixes:
         self._carried: dict[str, Carried] = {}
 
     def renew(
-        self, mixes: Mapping[str, TopicBaseline | None], shift: EmbeddingBaseline | None, rated: Mapping[str, tuple[str, NDArray[np.float64]]]
+        self,
+        mixes: Mapping[str, TopicBaseline | None],
+        shift: EmbeddingBaseline | None,
+        rated: Mapping[str, tuple[str, NDArray[np.float64]]],
     ) -> set[str]:
         """Put baselines in force; the streams that began again with it.
 
@@ -127,11 +130,15 @@ class Mixes:
 
     def has(self, stream: str) -> bool:
         """Whether the stream is tested now."""
-        return stream in self.mixes or (stream == "embedding_shift" and self.shift is not None) or (stream == "combined" and bool(self.combined))
+        return (
+            stream in self.mixes
+            or (stream == "embedding_shift" and self.shift is not None)
+            or (stream == "combined" and bool(self.combined))
+        )
 
     def may_page(self, stream: str) -> bool:
         """Whether the budget of pages holds for the stream now."""
-        return stream == "combined" and self.combined is not None or stream in self.baselines and self.baselines[stream].may_page
+        return (stream == "combined" and self.combined is not None) or (stream in self.baselines and self.baselines[stream].may_page)
 
     def knows(self, carried: Carried) -> bool:
         """Whether there is something to hold the counts of ``carried`` against."""
@@ -173,7 +180,9 @@ class Mixes:
     def update(self, sketch: Sketch, hour: int, rated: Steps) -> dict[str, Evidence]:
         """One closed window with prompts: what each stream that is tested says, arrays of one."""
         said: dict[str, Evidence] = {}
-        steps: dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]] = {stream: rated[stream] for stream in rated if stream in self.members}
+        steps: dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]] = {
+            stream: rated[stream] for stream in rated if stream in self.members
+        }
         for stream in MIXES:
             if (detector := self.mixes.get(stream)) is None:
                 continue
@@ -204,7 +213,9 @@ class Mixes:
         if evidence.ticket[0] or evidence.page[0]:  # the recursion has consumed what crossed: who held it is told from what was before
             weights = np.concatenate([weights / len(self.members) for weights in self.members.values()])
             rate = float(rates[level, 0])
-            held = (before[level, :, 0] + weights * rate * elapsed[:, 0]) * np.minimum(np.exp(np.minimum(ratio[:, 0], 700.0)), rate ** (-1 / 3))
+            held = (before[level, :, 0] + weights * rate * elapsed[:, 0]) * np.minimum(
+                np.exp(np.minimum(ratio[:, 0], 700.0)), rate ** (-1 / 3)
+            )
         bounds = np.cumsum(list(size.values()))[:-1]
         totals = [float(part.sum()) for part in np.split(held, bounds)]
         if max(totals) > 0:
@@ -274,7 +285,11 @@ def _token(baseline: TopicBaseline | EmbeddingBaseline | None) -> str:
     if baseline is None:
         return ""
     digest = blake2b(str(baseline.may_page).encode(), digest_size=8)
-    names = ("upper", "lower", "design_effect") if isinstance(baseline, TopicBaseline) else ("mean", "prompts", "centre", "scale", "threshold", "null")
+    names = (
+        ("upper", "lower", "design_effect")
+        if isinstance(baseline, TopicBaseline)
+        else ("mean", "prompts", "centre", "scale", "threshold", "null")
+    )
     for name in names:
         digest.update(np.ascontiguousarray(getattr(baseline, name)).tobytes())
     return digest.hexdigest()

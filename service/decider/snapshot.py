@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +28,9 @@ class Series:
     ticket: NDArray[np.float32]
     page: NDArray[np.float32]
 
-    @classmethod
-    def none(cls) -> Self:
-        """No windows: nothing is known of the stream."""
-        nothing, evidence = np.zeros(0, np.int64), np.zeros(0, np.float32)
-        return cls(nothing, nothing, nothing, evidence, evidence)
+
+NO_WINDOWS = Series(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32))
+"""Of a stream of which nothing is known yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from service.config import Config
 from service.decider.budget import RATES, RECOVERY, StreamKey, Weighted, full_rates, layout
 from service.decider.calendar import HOURS
 from service.decider.encoding import decode_state, encode_state
-from service.decider.learning import Learning, Null
+from service.decider.learning import Learning
 from service.decider.mixes import Carried, Mixes
 from service.decider.views import Views, rate_counts
 from service.records import WHOLE

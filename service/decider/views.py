@@ -15,6 +15,7 @@ from service.decider.budget import MIXES, RATES, StreamKey
 from service.decider.mixes import Carried, Mixes, counts
 from service.records import WHOLE
 
+
 def rate_counts(sketch: Sketch, stream: str) -> int:
     """The prompts that a rate stream counts."""
     match stream:
@@ -37,7 +38,9 @@ class Views:
     def __init__(self, keys: Sequence[StreamKey], mixes: Mapping[str, Mixes]) -> None:
         self._mixes = mixes
         self._index = {key: i for i, key in enumerate(keys)}
-        self._others = {name: [(key.stream, i) for i, key in enumerate(keys) if key.model_name == name and key.stream not in RATES] for name in mixes}
+        self._others = {
+            name: [(key.stream, i) for i, key in enumerate(keys) if key.model_name == name and key.stream not in RATES] for name in mixes
+        }
         self._hour = 0
         self.pinned: dict[int, Carried] = {}
         self.n, self.x = np.zeros((2, len(keys)), np.int64)

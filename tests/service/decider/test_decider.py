@@ -354,9 +354,9 @@ def test_a_handful_of_prompts_is_not_accepted_and_what_is_missing_is_said(decide
     before = decider.picture(active=True, now=0).streams
     [step] = play(decider, log.command("baseline.accept", model="bot", reason="looks right"))
     assert step.audit[0].outcome == (
-        "refused: not enough is learned from live: 4 of 24 hours are learned; "
-        "up to 99.26% strange would count as normal (12 prompts, worth 1 independent; 2,544 more needed); "
-        "up to 98.79% far would count as normal (12 prompts, worth 1 independent; 1,021 more needed) (--anyway accepts it all the same)"
+        "refused: not enough is learned from live: 1 of 24 hours are learned; "
+        "up to 99.79% strange would count as normal (12 prompts, worth 1 independent; 3,421 more needed); "
+        "up to 99.62% far would count as normal (12 prompts, worth 1 independent; 1,292 more needed) (--anyway accepts it all the same)"
     )
     assert step.baselines == ()
     after = decider.picture(active=True, now=0)
@@ -368,7 +368,7 @@ def test_anyway_accepts_it_and_audit_and_picture_say_so(decider: Decider, log: L
     play(decider, log.window(START, 12, strange=1, far=0))
     [step] = play(decider, log.command("baseline.accept", model="bot", reason="a trial", anyway=True))
     assert step.audit[0].arguments == {"model": "bot", "reason": "a trial", "anyway": True}
-    assert step.audit[0].outcome.startswith("accepted live anyway, although 4 of 24 hours are learned; up to 99.")
+    assert step.audit[0].outcome.startswith("accepted live anyway, although 1 of 24 hours are learned; up to 99.")
     assert len(step.baselines) == 2
     decider.restore(decider.snapshot())
     accepted = decider.picture(active=True, now=0).models[0].baseline.accepted

@@ -1,0 +1,257 @@
+"""Every stream of a model and its slices: what it sees, what it says, that it recovers, and that a restart changes nothing."""
+
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from decider_log import Log, history, settings, sketch, watched
+
+from benchmarks.decider import BUNDLE, MODEL, MONDAY, World
+from detectors.sketch import Sketch
+from service.config import Config
+from service.decider.budget import MIXES, PAGING, SLICED, TICKETS, full_rates, layout, shares
+from service.decider.closed import Closed
+from service.decider.decider import Decider, Watched
+from service.records import DeltaKey, Entry, Incident, Progress, Report
+
+HOUR = 3600
+TOPICS = 12
+SLICES = ("tenant-0", "tenant-1", "tenant-2")
+NULLS = {"strange": 0.06, "far": 0.015}
+PROMPTS = 2000
+Change = Callable[[DeltaKey, Sketch], Sketch]
+
+
+def config(**sections: Any) -> Config:
+    given: dict[str, Any] = {
+        "models": {MODEL: {"bundle": "bundle", "slices": {"values": list(SLICES)}}},
+        "windows": {"clock": "event", "length": HOUR, "grace": 0},
+    }
+    return settings(**{**given, **sections})
+
+
+class Production:
+    """Hours of one model with three slices, and the decider that sees them."""
+
+    def __init__(self, seed: int = 3) -> None:
+        self.world = World(len(SLICES), TOPICS, seed)
+        self.log = Log()
+        self.start = MONDAY
+        self.decider = self.fresh()
+
+    def fresh(self) -> Decider:
+        return Decider({MODEL: Watched(BUNDLE, NULLS, self.world.topics, "team", 1.0, SLICES)}, config())
+
+    def entries(self, hours: int, change: Change | None = None, **world: Any) -> list[Entry]:
+        for _ in range(hours):
+            for key, made in self.world.window(PROMPTS, self.start, **world).items():
+                self.log.add((key, change(key, made) if change else made))
+            self.start += HOUR
+            self.log.add(Report("w", {}, {"file": Progress(float(self.start))}, frozenset(["file"]), float(self.start)))
+        return self.log.drain()
+
+    def play(self, hours: int, change: Change | None = None, **world: Any) -> list[Closed]:
+        self.decider.absorb(self.entries(hours, change, **world))
+        return list(self.decider.close_due(None))
+
+    def command(self, kind: str, **arguments: Any) -> list[Closed]:
+        self.decider.absorb(self.log.command(kind, float(self.start), model=MODEL, **arguments).drain())
+        return list(self.decider.close_due(None))
+
+
+@pytest.fixture(scope="module")
+def learned() -> tuple[int, bytes]:
+    """Thirty days learned live and accepted: the time, and the state."""
+    production = Production()
+    production.play(30 * 24)
+    [step] = production.command("baseline.accept", reason="thirty days", anyway=True)
+    assert step.audit[0].outcome.startswith("accepted live"), step.audit[0].outcome
+    return production.start, production.decider.snapshot()
+
+
+@pytest.fixture
+def production(learned: tuple[int, bytes]) -> Production:
+    made = Production(seed=4)
+    made.start, state = learned
+    made.decider.restore(state)
+    return made
+
+
+def last(steps: Sequence[Closed]) -> dict[tuple[str, str, str], Incident]:
+    return {(i.slice, i.stream, i.level): i for step in steps for i in step.incidents}
+
+
+def counts(key: DeltaKey, made: Sketch, **changed: Any) -> Sketch:
+    values = {name: getattr(made, name) for name in made.__slots__}
+    return Sketch(**{**values, **changed})
+
+
+def test_every_stream_is_tested_once_a_baseline_is_accepted(production: Production) -> None:
+    new = Production()
+    new.play(1)
+    before = new.decider.picture(active=True, now=0).streams
+    assert [(s.slice, s.stream) for s in before] == [("", stream) for stream in (*PAGING, *TICKETS)] + [
+        (slice_, stream) for slice_ in SLICES for stream in SLICED
+    ]
+    assert {s.stream for s in before if s.state == "learning"} == {*MIXES, "embedding_shift", "combined", "new_topic", "truncation"}
+    steps = production.play(48)
+    assert {level for _, _, level in last(steps)} <= {"ticket"}
+    picture = production.decider.picture(active=True, now=0).streams
+    assert {s.state for s in picture} <= {"ok", "ticket"}
+    paging = {(s.slice, s.stream) for s in picture if s.thresholds["page"] is not None}
+    assert paging == {("", stream) for stream in PAGING} | {(slice_, stream) for slice_ in SLICES for stream in SLICED}
+    assert all(s.series.n.size and s.latest and s.counted and s.share is not None for s in picture)
+    assert len([verdict for step in steps for verdict in step.verdicts]) == 48 * len(picture)
+
+
+def test_prompts_that_gather_in_one_topic_page_with_its_name_and_recover(production: Production) -> None:
+    production.play(10)
+    steps = production.play(12, topic=5)
+    page = last(steps)["", "topic_mix", "page"]
+    assert "about word5 (" in page.explanation
+    assert "grew: word5 " in page.explanation
+    assert page.severity == "critical"
+    assert page.value > page.reference + 0.05
+    assert abs(page.change_start - (production.start - 12 * HOUR)) <= HOUR
+    assert ("", "ood_share", "ticket") not in last(steps)
+    assert ("", "combined", "page") in last(steps)
+    shown = next(s for s in production.decider.picture(active=True, now=0).streams if s.stream == "topic_mix")
+    assert (shown.state, shown.counted) == ("page", "about word5")
+    closed = last(production.play(60))
+    assert closed["", "topic_mix", "page"].closed_by == "recovery"
+    assert closed["", "combined", "page"].closed_by == "recovery"
+
+
+def test_a_topic_that_vanishes_is_told_as_a_fall(production: Production) -> None:
+    def without(key: DeltaKey, made: Sketch) -> Sketch:
+        topics = made.topics.copy()
+        topics[0] = 0
+        return counts(key, made, topics=topics, n=int(topics.sum()), strange=made.strange, far=made.far) if key.slice == "" else made
+
+    production.play(5)
+    steps = production.play(12, change=without)
+    mix = last(steps)["", "topic_mix", "page"]
+    assert "about word" in mix.explanation
+    assert "fell: word0 " in mix.explanation
+
+
+def test_a_moved_embedding_pages(production: Production) -> None:
+    def moved(key: DeltaKey, made: Sketch) -> Sketch:
+        shift = np.rint(0.1 * 4096 * made.n * np.cos(np.arange(made.fourier.size))).astype(np.int64)
+        return counts(key, made, fourier=made.fourier + shift)
+
+    production.play(5)
+    steps = production.play(24, change=moved)
+    page = last(steps)["", "embedding_shift", "page"]
+    assert "of windows unlike their hour" in page.explanation
+    assert {(slice_, stream) for slice_, stream, _ in last(steps)} == {("", "embedding_shift"), ("", "combined")}
+    assert last(production.play(80))["", "embedding_shift", "page"].closed_by == "recovery"
+
+
+def test_a_slice_has_incidents_of_its_own_and_carries_those_of_the_model(production: Production) -> None:
+    def rises(key: DeltaKey, made: Sketch) -> Sketch:
+        more = {"tenant-1": made.n // 4, "": PROMPTS // 12}.get(key.slice, 0)
+        return counts(key, made, strange=made.strange + more)
+
+    production.play(5)
+    incidents = last(production.play(12, change=rises))
+    page = incidents["tenant-1", "ood_share", "page"]
+    assert page.id == f"{MODEL}-tenant-1-ood_share-page-{page.opened:.0f}"
+    assert page.slice == "tenant-1"
+    assert "mostly in tenant-1 (" in incidents["", "ood_share", "page"].explanation
+    assert not any(slice_ in ("tenant-0", "tenant-2") for slice_, _, _ in incidents)
+
+
+def test_truncation_opens_a_ticket_and_makes_others_look_like_a_data_problem(production: Production) -> None:
+    def cut(key: DeltaKey, made: Sketch) -> Sketch:
+        if key.slice:
+            return made
+        return counts(key, made, truncated=made.truncated + made.n // 5, strange=made.strange + made.n // 10)
+
+    production.play(5)
+    incidents = last(production.play(12, change=cut))
+    assert ("", "truncation", "ticket") in incidents
+    assert ("", "truncation", "page") not in incidents
+    page = incidents["", "ood_share", "page"]
+    assert page.explanation.startswith("looks like a data problem: more prompts are cut off; ")
+    assert "cut off (" in incidents["", "truncation", "ticket"].explanation
+
+
+def test_an_announced_change_opens_a_ticket_at_most(production: Production) -> None:
+    production.play(5)
+    production.command("expect.add", topic=5, until=production.start + 40 * HOUR, reason="a campaign")
+    incidents = last(production.play(12, topic=5))
+    assert {(stream, level) for _, stream, level in incidents} == {(s, "ticket") for s in ("topic_mix", "embedding_shift", "combined")}
+    assert incidents["", "topic_mix", "ticket"].severity == "warning"
+    assert {stream for _, stream, level in last(production.play(8, strange=0.2)) if level == "page"} >= {"ood_share"}
+
+
+def test_a_restart_at_any_point_changes_nothing(learned: tuple[int, bytes]) -> None:
+    start, state = learned
+    story = Production(seed=9)
+    story.start = start
+    entries = [*story.entries(4), *story.entries(8, topic=3), *story.entries(8, strange=0.1), *story.entries(12)]
+    story.decider.restore(state)
+    first = story.decider.position
+    entries = [entry._replace(position=first + i) for i, entry in enumerate(entries)]
+    story.decider.absorb(entries)
+    expected = list(story.decider.close_due(None))
+    assert {i.stream for step in expected for i in step.incidents} >= {"topic_mix", "ood_share", "combined", "embedding_shift"}
+    found: list[Closed] = []
+    for at in range(0, len(entries), 7):
+        again = story.fresh()
+        again.restore(state)
+        assert again.snapshot() == state
+        again.absorb(entries[at : at + 7])
+        found += again.close_due(None)
+        state = again.snapshot()
+    assert [step.verdicts for step in found if step.verdicts] == [step.verdicts for step in expected if step.verdicts]
+    assert last(found) == last(expected)
+    assert state == story.decider.snapshot()
+
+
+def test_a_slice_that_is_added_keeps_what_is_known_and_begins_with_another_budget(learned: tuple[int, bytes]) -> None:
+    _, state = learned
+    other = Decider(
+        {MODEL: Watched(BUNDLE, NULLS, Production().world.topics, "team", 1.0, (*SLICES, "new"))},
+        config(models={MODEL: {"bundle": "bundle", "slices": {"values": [*SLICES, "new"]}}}),
+    )
+    other.restore(state)
+    streams = {(s.slice, s.stream): s for s in other.picture(active=True, now=0).streams}
+    saved = json.loads(zlib.decompress(state))["streams"]
+    assert [*MODEL_KEYS] == [key for key in saved["keys"] if not key[1]]
+    assert streams["", "topic_mix"].thresholds["page"] is not None
+    assert streams["new", "ood_share"].series.n.size == 0
+    assert streams["tenant-0", "ood_share"].series.n.size > 0
+
+
+MODEL_KEYS = [[MODEL, "", stream] for stream in (*PAGING, *TICKETS)]
+
+
+def test_the_budget_is_split_by_weight_and_never_spent_twice() -> None:
+    models = {
+        "a": Watched("B", NULLS, weight=3.0, slices=("x", "y"), slices_weight=0.4),
+        "b": Watched("B", NULLS),
+    }
+    keys, part = layout(models), shares(models)
+    assert part.sum(axis=1) == pytest.approx([1, 1])
+    by = {key: part[:, i] for i, key in enumerate(keys)}
+    assert by["a", "", "ood_share"] == pytest.approx([0.75 * 0.6 / 9, 0.75 * 0.6 / 5])
+    assert by["a", "y", "far_share"] == pytest.approx([0.75 * 0.4 / 4] * 2)
+    assert by["b", "", "language"] == pytest.approx([0.25 / 9, 0])
+    rates = full_rates(settings(), models)
+    assert rates.sum(axis=1) == pytest.approx([60 / (7 * 86400), 60 / (90 * 86400)])
+
+
+def test_without_a_baseline_only_the_bounded_streams_are_judged() -> None:
+    decider, log = Decider(watched(), settings()), Log()
+    decider.absorb(log.window(MONDAY, topics=(0, 0, 0, 0, 100)).drain())
+    [step] = decider.close_due(None)
+    assert {verdict.stream for verdict in step.verdicts} == set(SLICED)
+    decider.absorb(log.command("baseline.learn", **history(28)).command("baseline.accept", model="bot").window(MONDAY + 60).drain())
+    *_, step = decider.close_due(None)
+    assert {verdict.stream for verdict in step.verdicts} == {*SLICED, "combined"}
+    assert sketch().fourier.size == 0
