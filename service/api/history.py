@@ -46,13 +46,14 @@ class BaselineChange(Request):
     """What to do with a model's baseline."""
 
     action: Literal["accept", "reset", "learn"] = Field(
-        description="learn makes a candidate of `blocks`; accept puts it, or what was learned live, in force."
+        description="learn makes a candidate of `history` or `blocks`; accept puts it, or what was learned live, in force."
     )
     model: str = Field(description="Stable name of the model.")
     reason: str | None = Field(None, max_length=1000, description="Needed for accept and reset.")
     anyway: bool = Field(False, description="For accept: also when too little is learned. The audit, the log and the page say so.")
+    history: str | None = Field(None, max_length=3_000_000, description="For learn: what `tiltmeter baseline learn` makes.")
     blocks: dict[str, list[tuple[int, int, int]]] | None = Field(
-        None, description="For learn: strange and far, rows of [day, prompts, flagged]."
+        None, description="For learn, instead of history: strange and far, rows of [day, prompts, flagged], for one rate at all hours."
     )
     topics: list[int] | None = Field(None, description="For learn: prompts per reference topic, the last for none of them.")
     source: str | None = Field(None, max_length=200, description="For learn: where the blocks come from.")
@@ -118,20 +119,21 @@ def incidents(
 def acknowledge(state: State, incident: IncidentId, body: Acknowledgement | None = None) -> Submitted:
     """Say that somebody is looking at it. It stays open."""
     _known(state, incident)
-    return _submit(state, "incident.ack", body.actor if body else "api", {"incident": incident})
+    return submit(state, "incident.ack", body.actor if body else "api", {"incident": incident})
 
 
 @router.post("/v1/incidents/{incident}/close", tags=["incidents"], summary="Close with a verdict", status_code=202, dependencies=[Writer])
 def close(state: State, incident: IncidentId, body: Closing) -> Submitted:
     """Close it: real, benign or monitor, and why."""
     _known(state, incident)
-    return _submit(state, "incident.close", body.actor, {"incident": incident, "verdict": body.verdict, "reason": body.reason})
+    return submit(state, "incident.close", body.actor, {"incident": incident, "verdict": body.verdict, "reason": body.reason})
 
 
 @router.get("/v1/baseline", tags=["baseline"], summary="What every stream is tested against")
 def baselines(state: State) -> dict[str, Any]:
     """Null, learned rate, accepted baseline and candidate of every model and stream."""
-    return {"baselines": [as_json(row) for row in state.status().baselines]}
+    status = state.status()
+    return {"baselines": [as_json(row) for row in status.baselines], "window": status.window}
 
 
 @router.post("/v1/baseline", tags=["baseline"], summary="Accept, reset or learn a baseline", status_code=202, dependencies=[Writer])
@@ -140,10 +142,12 @@ def change_baseline(state: State, body: BaselineChange) -> Submitted:
     known = [model.name for model in state.status().models]
     if known and body.model not in known:
         raise HTTPException(404, f"model: no model is called {body.model!r}; known: {', '.join(known)}")
-    if body.action == "learn":
+    if body.action == "learn" and body.history:
+        arguments: dict[str, Any] = {"model": body.model, "history": body.history, "source": body.source or "history"}
+    elif body.action == "learn":
         if not body.blocks or not {"strange", "far"} <= body.blocks.keys():
             raise HTTPException(422, "blocks: expected rows of [day, prompts, flagged] for 'strange' and 'far'")
-        arguments: dict[str, Any] = {
+        arguments = {
             "model": body.model,
             "blocks": body.blocks,
             "topics": body.topics or [],
@@ -155,7 +159,7 @@ def change_baseline(state: State, body: BaselineChange) -> Submitted:
         raise HTTPException(422, "anyway: only for accept")
     else:
         arguments = {"model": body.model, "reason": body.reason, **({"anyway": True} if body.anyway else {})}
-    return _submit(state, f"baseline.{body.action}", body.actor, arguments)
+    return submit(state, f"baseline.{body.action}", body.actor, arguments)
 
 
 @router.get("/v1/commands/{command}", tags=["history"], summary="What became of a command")
@@ -167,7 +171,8 @@ def outcome(state: State, command: Annotated[str, Path(max_length=100)]) -> dict
     return as_json(found)
 
 
-def _submit(state: AppState, kind: str, actor: str, arguments: dict[str, Any]) -> Submitted:
+def submit(state: AppState, kind: str, actor: str, arguments: dict[str, Any]) -> Submitted:
+    """Write a command to the ledger."""
     command = Command(uuid.uuid4().hex, kind, actor, state.clock(), arguments)
     state.submit(command)
     return Submitted(command=command.id)

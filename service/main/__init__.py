@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from service.errors import ConfigError, DataError
-from service.main import baseline, bundle, incident, remote, topics
+from service.main import baseline, bundle, expect, incident, remote, topics
 
 FAILED, USAGE, REACHED = 1, 2, 3
 """Exit statuses beside 0: failed; usage or configuration; a --fail-on level was reached."""
@@ -78,6 +78,7 @@ app.add_typer(bundle.app, name="bundle")
 app.add_typer(topics.app, name="topics")
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(incident.app, name="incident")
+app.command()(expect.expect)
 
 Files = Annotated[list[Path], typer.Argument(help="Files: .jsonl, .csv, .parquet, also .gz and .zst.", show_default=False)]
 TextField = Annotated[

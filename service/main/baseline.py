@@ -1,12 +1,16 @@
 """``tiltmeter baseline``: what a running service holds normal for a model, and who said so."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.api import words
 from service.main.remote import DEFAULT_URL, TokenFile, Url, call, carry_out, console
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, help="Show, learn, accept and reset the accepted baseline of a model in a running service.")
 
@@ -19,38 +23,66 @@ def show(
     model: Annotated[str | None, typer.Argument(help="Only this model.", show_default=False)] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """What each stream is tested against, and what has been learned so far.
+    """What each stream is tested against, what was learned, whether the promise held on it, and which rise is paged after how long.
+
+    The table of rises is simulated for the traffic, the bound of this hour and the weights of the service: about 0.5 s a line.
 
     Example:
 
         tiltmeter baseline show support-bot
     """
-    from rich.table import Table
-
-    rows = [row for row in call("GET", url, "/v1/baseline")["baselines"] if model in (None, row["model_name"])]
+    answer = call("GET", url, "/v1/baseline")
+    rows = [row for row in answer["baselines"] if model in (None, row["model_name"])]
     if not rows:
         typer.echo(f"no such model: {model}" if model else "no models")
         raise typer.Exit(1)
-    table = Table(
-        "model", "stream", "tested against", "stage", "learned rate", "bound", "d", "days", "accepted", box=None, header_style="bold"
-    )
+    console().print(_streams(rows))
+    for name in dict.fromkeys(row["model_name"] for row in rows):
+        told = dict.fromkeys(f"{row['stream']}: {row['told']}" for row in rows if row["model_name"] == name and row["told"])
+        for line in told:
+            console().print(line, markup=False)
+    console().print(_rises(rows, answer["window"]))
+
+
+def _streams(rows: Sequence[Mapping[str, Any]]) -> "Table":
+    from rich.table import Table
+
+    titles = ("model", "slice", "stream", "tested against", "stage", "rate", "bound", "d", "days", "accepted", "at most tickets: why")
+    table = Table(*titles, box=None, header_style="bold")
     for row in rows:
+        low, high = row["bounds"] or (row["bound"], row["bound"])
+        bound = _cell(low) if low == high else f"{_cell(low)} to {_cell(high)}"
         table.add_row(
-            row["model_name"],
-            row["stream"],
-            *map(_cell, (row["null"], row["stage"], row["rate"], row["bound"])),
-            *map(_cell, (row["design_effect"], row["days"], row["accepted_by"])),
+            *map(_cell, (row["model_name"], row["slice"], row["stream"], row["null"], row["stage"], row["rate"])),
+            bound,
+            *map(_cell, (row["design_effect"], row["days"], row["accepted_by"], row["why"] or "")),
         )
-    console().print(table)
+    return table
+
+
+def _rises(rows: Sequence[Mapping[str, Any]], window: float) -> "Table":
+    from rich.table import Table
+
+    from service.main.detection import RISES, STREAM, lines
+
+    titles = (f"{STREAM}: more strange prompts", "prompts a window", *(f"+{rise:.0%}" for rise in RISES), "never told from chance")
+    table = Table(*titles, box=None, header_style="bold")
+    for name in dict.fromkeys(row["model_name"] for row in rows):
+        for cells in lines(rows, name, window):
+            table.add_row(*cells)
+    return table
 
 
 @app.command()
 def learn(
     model: Model,
     history: Annotated[list[Path], typer.Option("--from", help="Clean history, 14 days or more. Repeatable.", show_default=False)],
-    bundle: Annotated[Path, typer.Option(help="Bundle the service uses for this model.", show_default=False)],
+    bundle: Annotated[Path | None, typer.Option(help="Bundle the service uses for this model.", show_default=False)] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration of the service: its bundle, fields, slices, windows and time zone.")
+    ] = None,
     text: Annotated[str | None, typer.Option(help="Field that holds the prompt.")] = None,
-    time: Annotated[str, typer.Option(help="Field that holds the event time.")] = "time",
+    time: Annotated[str | None, typer.Option(help="Field that holds the event time. Unset: as in --config, else time.")] = None,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
@@ -58,11 +90,11 @@ def learn(
 
     Example:
 
-        tiltmeter baseline learn support-bot --from last_month.jsonl --time created_at --bundle bundle
+        tiltmeter baseline learn support-bot --from last_month.jsonl --config tiltmeter.yaml
     """
     from service.main.history import learn_history
 
-    summary = learn_history(history, bundle, model, text, time)
+    summary = learn_history(history, bundle, config, model, text, time)
     outcome = carry_out(url, "/v1/baseline", token_file, {"action": "learn", "model": model, **summary.arguments})
     typer.echo(f"{model}: learned from {summary.prompts:,} prompts of {words.days(summary.days)}: {outcome}")
     typer.echo(f"`tiltmeter baseline accept {model} --reason ...` puts it in force")

@@ -1,4 +1,4 @@
-"""Learn a baseline from recorded history: block counts of both flags, for ``replay --learn-from`` and ``baseline learn``."""
+"""Learn a baseline from recorded history, through the same decider that learns live: for ``replay --learn-from`` and ``baseline learn``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from service.config import Config
 from service.decider.decider import Decider
-from service.errors import DataError
+from service.errors import ConfigError, DataError
 from service.main.models import Graphs, Models
 from service.main.playing import play
 from service.pipeline.scoring import Scoring
@@ -35,18 +35,32 @@ def learn(config: Config, models: Models, scoring: Scoring) -> dict[str, Learned
     found = {}
     for model in config.models:
         arguments = decider.learned(model, names)
-        rows = arguments["blocks"]["strange"]
-        if rows:
-            found[model] = Learned(arguments, sum(row[1] for row in rows), len({row[0] for row in rows}))
+        if arguments["prompts"]:
+            found[model] = Learned(
+                {name: arguments[name] for name in ("history", "source")}, int(arguments["prompts"]), int(arguments["days"])
+            )
     return found
 
 
-def learn_history(files: Sequence[Path], bundle: Path, model: str, text: str | None, time: str) -> Learned:
-    """For ``baseline learn``: the same for one model, with a bundle from this machine. Raises DataError when no prompt is in the files."""
+def learn_history(
+    files: Sequence[Path], bundle: Path | None, config_file: Path | None, model: str, text: str | None, time: str | None
+) -> Learned:
+    """For ``baseline learn``: the same for one model, with a bundle from this machine.
+
+    With the service's configuration it is counted as the service counts: by its fields, slices, windows and time zone.
+
+    Raises:
+        DataError: no prompt is in the files.
+        ConfigError: neither bundle nor configuration, or one that does not know the model.
+    """
     from service.main.replay import Options, configuration
 
-    options = Options([str(file) for file in files], bundle, None, text, time, None, "", [], None, None)
+    time = time if time or config_file else "time"
+    options = Options([str(file) for file in files], bundle, config_file, text, time, None, "", [], None, None)
     config = configuration(options, model)
+    if model not in config.models:
+        raise ConfigError(f"{config_file}: no model is called {model!r}; known: {', '.join(config.models)}")
+    config = config.model_copy(update={"models": {model: config.models[model]}})
     models = Models.load(config)
     found = learn(config, models, Graphs(models, config.compute).scoring())
     if model not in found:

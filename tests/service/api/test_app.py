@@ -75,6 +75,7 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
     ("/v1/incidents/x/ack", {}),
     ("/v1/incidents/x/close", {"verdict": "real", "reason": "r"}),
     ("/v1/baseline", {"action": "reset", "model": "support-bot", "reason": "r"}),
+    ("/v1/expectations", {"model": "support-bot", "topic": "1", "until": "2026-03-02T00:00:00Z", "reason": "r"}),
 ]
 
 
@@ -243,3 +244,35 @@ async def test_an_unexpected_error_tells_class_and_place_but_not_its_message(cap
     assert "ValueError" in logged
     assert "test_app.py" in logged
     assert "canary-text" not in answer.text + logged
+
+
+async def test_an_announced_change_becomes_a_command(client: httpx.AsyncClient, stage: Stage) -> None:
+    body = {"model": "support-bot", "slice": "acme", "until": "2026-03-02T00:00:00+01:00", "reason": "new tenant", "actor": "ada"}
+    assert (await client.post("/v1/expectations", json=body, headers=AUTH)).status_code == 202
+    taken_back = {"action": "remove", "model": "support-bot", "expectation": "7"}
+    assert (await client.post("/v1/expectations", json=taken_back, headers=AUTH)).status_code == 202
+    assert [(c.kind, c.actor, dict(c.arguments)) for c in stage.commands] == [
+        ("expect.add", "ada", {"model": "support-bot", "slice": "acme", "until": 1772406000.0, "reason": "new tenant"}),
+        ("expect.remove", "api", {"model": "support-bot", "expectation": "7"}),
+    ]
+    assert (await client.get("/v1/expectations")).json() == {"expectations": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"model": "other", "topic": "1"}, 404, "no model is called 'other'"),
+        ({"model": "support-bot"}, 422, "exactly one"),
+        ({"model": "support-bot", "topic": "1", "slice": "a"}, 422, "exactly one"),
+        ({"model": "support-bot", "topic": "1", "reason": "r"}, 422, "until, reason"),
+        ({"model": "support-bot", "topic": "1", "reason": "r", "until": "2026-03-02T00:00:00"}, 422, "until"),
+        ({"model": "support-bot", "action": "remove"}, 422, "expectation"),
+    ],
+)
+async def test_what_cannot_be_announced_is_refused(
+    client: httpx.AsyncClient, stage: Stage, body: dict[str, Any], status: int, said: str
+) -> None:
+    answer = await client.post("/v1/expectations", json=body, headers=AUTH)
+    assert answer.status_code == status
+    assert said in answer.text
+    assert stage.commands == []

@@ -41,7 +41,8 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
 
 def test_every_command_of_the_design_is_there() -> None:
-    listed = "fit run demo replay report curate check-config|bundle show|topics list,rename|baseline show,learn,accept,reset|incident list,ack,close"
+    listed = "fit run demo replay report curate expect check-config"
+    listed += "|bundle show|topics list,rename|baseline show,learn,accept,reset|incident list,ack,close"
     expected = {f"tiltmeter {name}" for name in listed.split("|")[0].split()}
     expected |= {f"tiltmeter {group.split()[0]} {name}" for group in listed.split("|")[1:] for name in group.split()[1].split(",")}
     assert set(commands()) == expected
@@ -208,7 +209,9 @@ def test_incidents_and_baselines_of_a_running_service(served: tuple[Stage, str],
     closed = tiltmeter("incident", "close", incident().id, "--verdict", "benign", "--reason", "campaign", "--url", url)
     assert closed.exit_code == 0, closed.output
     assert dict(stage.commands[1].arguments) == {"incident": incident().id, "verdict": "benign", "reason": "campaign"}
-    assert "support-bot  ood_share" in tiltmeter("baseline", "show", "--url", url).output
+    shown = tiltmeter("baseline", "show", "--url", url).output
+    assert re.search(r"support-bot +ood_share", shown)
+    assert "never told from chance" in shown
     assert tiltmeter("baseline", "show", "other", "--url", url).exit_code == 1
     assert "done: baseline.reset" in tiltmeter("baseline", "reset", "support-bot", "--reason", "r", "--url", url).output
     refused = tiltmeter("baseline", "accept", "support-bot", "--reason", "r", "--url", url)
@@ -216,6 +219,19 @@ def test_incidents_and_baselines_of_a_running_service(served: tuple[Stage, str],
     assert "nothing is learned yet" in refused.output
     tiltmeter("baseline", "accept", "support-bot", "--reason", "r", "--anyway", "--url", url)
     assert [c.arguments.get("anyway") for c in stage.commands if c.kind == "baseline.accept"] == [None, True]
+
+
+def test_a_change_is_announced_and_listed(served: tuple[Stage, str]) -> None:
+    stage, url = served
+    assert "nothing is expected" in tiltmeter("expect", "--list", "--url", url).output
+    given = ("expect", "support-bot", "--until", "2026-03-02T00:00", "--reason", "campaign", "--url", url)
+    announced = tiltmeter(*given, "--topic", "roaming")
+    assert announced.exit_code == 0, announced.output
+    assert dict(stage.commands[0].arguments) == {
+        "model": "support-bot", "topic": "roaming", "until": 1772409600.0, "reason": "campaign"
+    }  # fmt: skip
+    for mistaken in (given, ("expect", "--url", url), ("expect", "support-bot", "--slice", "a", "--url", url)):
+        assert tiltmeter(*mistaken).exit_code == 2
 
 
 def test_a_wrong_token_is_refused_in_the_services_words(served: tuple[Stage, str], tmp_path: Path) -> None:
@@ -242,5 +258,5 @@ def test_history_becomes_a_candidate(served: tuple[Stage, str], bundle: Path, tm
     assert result.exit_code == 0, result.output
     assert "3,000 prompts of 3 days" in result.output
     arguments = stage.commands[0].arguments
-    assert sum(row[1] for row in arguments["blocks"]["strange"]) == 3000
+    assert {"model", "history", "source"} == arguments.keys()
     assert arguments["source"] == "history.jsonl"
