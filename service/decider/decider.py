@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.config import Config
-from service.decider.budget import full_rates, layout
+from service.decider.budget import StreamKey, full_rates, layout
 from service.decider.closed import Closed
 from service.decider.commands import Commands
 from service.decider.incidents import Incidents
@@ -208,6 +208,9 @@ class Decider:
         for name in sorted(self._incidents.models() - set(kept)):
             reason = "the model has a new bundle" if name in self._models else "the model is no longer configured"
             self._judge.end_all(name, "configuration", self._windows.watermark, "monitor", reason)
+        for place in self._incidents.places():
+            if StreamKey(*place[:3]) not in self._streams.index:
+                self._incidents.end(place, "configuration", self._windows.watermark, "monitor", "the slice is no longer configured")
         self._collect(None)
 
     def picture(self, *, active: bool, now: float, checkpointed: float | None = None, blind: Sequence[str] = ()) -> DeciderSnapshot:

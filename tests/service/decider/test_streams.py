@@ -228,6 +228,20 @@ def test_a_slice_that_is_added_keeps_what_is_known_and_begins_with_another_budge
     assert streams["tenant-0", "ood_share"].series.n.size > 0
 
 
+def test_incidents_of_a_slice_that_is_gone_are_closed(production: Production) -> None:
+    def rises(key: DeltaKey, made: Sketch) -> Sketch:
+        return counts(key, made, strange=made.n // 3) if key.slice == "tenant-2" else made
+
+    assert ("tenant-2", "ood_share", "page") in last(production.play(6, change=rises))
+    other = Decider({MODEL: Watched(BUNDLE, NULLS, production.world.topics, "team", 1.0, SLICES[:2])}, config())
+    other.restore(production.decider.snapshot())
+    closed = last(list(other.close_due(None)))
+    assert {(key[0], i.closed_by, i.reason) for key, i in closed.items()} == {
+        ("tenant-2", "configuration", "the slice is no longer configured")
+    }
+    assert other.picture(active=True, now=0).incidents == ()
+
+
 MODEL_KEYS = [[MODEL, "", stream] for stream in (*PAGING, *TICKETS)]
 
 
