@@ -22,8 +22,8 @@ def model_card(model: ModelCard, status: Status) -> str:
     whole = [stream for stream in model.streams if not stream.slice]
     watched = [stream for stream in whole if stream.stream not in words.TICKET_ONLY]
     plotted = "".join(_stream(model, stream, status) for stream in watched if not _waits(stream))
-    waiting = _waiting([stream for stream in watched if _waits(stream)])
-    tables = waiting + _tickets([stream for stream in whole if stream.stream in words.TICKET_ONLY])
+    tickets = [stream for stream in whole if stream.stream in words.TICKET_ONLY and not _waits(stream)]
+    tables = _waiting([stream for stream in whole if _waits(stream)]) + _tickets(tickets)
     owner = f'<span class="soft">owner {escape(model.owner)} · bundle <code>{escape(model.bundle[:12])}</code></span>'
     return (
         f'<article class="card"><header><h2>{escape(model.name)}</h2>{_pill(tone, word)}{owner}</header>{note}'
@@ -119,7 +119,7 @@ _HEADS = ("Share", "Normal", "Evidence", "State")
 
 
 def _cells(stream: StreamCard) -> tuple[str, str, str, str]:
-    if stream.state == "learning":
+    if stream.share is None:
         return "", "", "", _state(stream)
     return _share(stream), words.share(stream.normal), _evidence(stream), _state(stream)
 

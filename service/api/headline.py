@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from service.api.view import ModelCard, Status
 from service.records import Incident
 
+TELLING = ("topic_mix", "ood_share", "far_share", "new_topic", "truncation", "language", "length", "embedding_shift", "combined")
+"""What an incident of one model is told by when several are open: a topic has a name, a shift of the mean has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Headline:
@@ -56,9 +59,17 @@ def headline(status: Status) -> Headline:
 
 
 def lead_incident(incidents: Sequence[Incident]) -> Incident | None:
-    """The incident to speak of first: the most severe, pages before tickets, then the oldest."""
+    """The incident to speak of first: the most severe, pages before tickets, then the oldest; of its model the stream that says most."""
     order = {"critical": 0, "warning": 1, "none": 2}
-    return min(incidents, key=lambda i: (order.get(i.severity, 3), i.level != "page", i.opened), default=None)
+
+    def weight(incident: Incident) -> tuple[int, bool]:
+        return order.get(incident.severity, 3), incident.level != "page"
+
+    oldest = min(incidents, key=lambda i: (*weight(i), i.opened), default=None)
+    if oldest is None:
+        return None
+    beside = [i for i in incidents if i.model_name == oldest.model_name and weight(i) == weight(oldest)]
+    return min(beside, key=lambda i: (TELLING.index(i.stream) if i.stream in TELLING else -1, i.opened))
 
 
 def _learning_detail(models: Sequence[ModelCard]) -> str:

@@ -150,14 +150,28 @@ def _incidents(title: str, incidents: Sequence[Incident], now: float) -> str:
 
 
 def _folded(incidents: Sequence[Incident]) -> list[tuple[Incident, list[Incident]]]:
-    """Each incident with what it makes superfluous: the ticket of a stream whose page is open, or closed at the same moment."""
+    """Each incident with what it makes superfluous.
+
+    That is the ticket of a stream whose page is open, or closed at the same moment; and what the evidence of all streams together says
+    while the page of one of them is open.
+    """
 
     def place(incident: Incident) -> tuple[str, str, str, float | None]:
         return incident.model_name, incident.slice, incident.stream, incident.closed
 
-    pages = {place(i) for i in incidents if i.level == "page"}
-    lesser = [i for i in incidents if i.level != "page" and place(i) in pages]
-    return [(i, [t for t in lesser if i.level == "page" and place(t) == place(i)]) for i in incidents if i not in lesser]
+    pages = {place(i): i for i in reversed(incidents) if i.level == "page"}
+    telling = {i.model_name: i for i in reversed(incidents) if i.level == "page" and i.closed is None and i.stream != "combined"}
+
+    def better(incident: Incident) -> Incident | None:
+        if incident.stream == "combined" and incident.closed is None and incident.model_name in telling:
+            return telling[incident.model_name]
+        return pages.get(place(incident)) if incident.level != "page" else None
+
+    lesser: dict[str, list[Incident]] = {}
+    for incident in incidents:
+        if (page := better(incident)) is not None:
+            lesser.setdefault(page.id, []).append(incident)
+    return [(incident, lesser.get(incident.id, [])) for incident in incidents if better(incident) is None]
 
 
 def _incident(incident: Incident, lesser: Sequence[Incident], now: float) -> str:
@@ -171,7 +185,7 @@ def _incident(incident: Incident, lesser: Sequence[Incident], now: float) -> str
     reason = f"<p>{escape(incident.reason)}</p>" if incident.reason else ""
     what = incident.level if closed else f"{incident.level} · {incident.severity}"
     again = f" · crossed {incident.crossings} times" if incident.crossings > 1 else ""
-    also = "".join(f" · {i.level} since {words.clock(i.opened)} <code>{escape(i.id)}</code>" for i in lesser)
+    also = "".join(f" · {_also(i, incident)} since {words.clock(i.opened)} <code>{escape(i.id)}</code>" for i in lesser)
     subject = f"{words.place(incident.model_name, incident.slice)}: {words.title(incident.stream).lower()}"
     return (
         f'<li class="{tone}"><div class="line1"><span>{escape(subject)}</span>'
@@ -180,3 +194,7 @@ def _incident(incident: Incident, lesser: Sequence[Incident], now: float) -> str
         f"<p>{escape(incident.explanation)}</p>{reason}"
         f"<p>{end} · owner {escape(incident.owner)}{again} · <code>{escape(incident.id)}</code>{also}</p></li>"
     )
+
+
+def _also(lesser: Incident, incident: Incident) -> str:
+    return lesser.level if lesser.stream == incident.stream else f"{escape(words.title(lesser.stream).lower())} {lesser.level}"

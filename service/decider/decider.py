@@ -250,7 +250,7 @@ class Decider:
             key.stream,
             self._judge.state(key, blind=blind, watermark=self._windows.watermark),
             float(streams.views.reference[index]),
-            float(streams.views.null[index]),
+            float(1 - streams.views.null[index] if streams.views.falling[index] else streams.views.null[index]),
             {"ticket": latest.log10_ticket_evidence if latest else 0.0, "page": latest.log10_evidence if latest else 0.0},
             {level: thresholds[level] if allowed[level] else None for level in thresholds},
             latest,

@@ -41,7 +41,7 @@ class StreamView:
         slice: empty for the model as a whole.
         state: blind, page, ticket, learning, idle, insufficient or ok.
         reference: share that is normal here (baseline rate, or the bound against the fine-tuning set); null: what is bet against,
-            the bound plus the minimum effect.
+            the bound plus the minimum effect; where a fall is bet on it lies below ``reference``.
         evidence: level -> log10 evidence after the newest window.
         thresholds: level -> log10 evidence at which it crosses; None where the level is not allowed now.
         share, low, high: share with 95% interval over the windows that the latest verdict's words are about; None before the first.

@@ -203,7 +203,11 @@ def test_streams_that_wait_for_a_baseline_are_named_and_do_not_make_the_model_a_
     shown = status(streams=whole_model(learned=False))
     page = status_page(shown)
     parsed(page)
-    assert "Not watched before a baseline is accepted: topic mix, embedding shift, combined." in page
+    assert (
+        "Not watched before a baseline is accepted: topic mix, embedding shift, combined, no known topic, language, length, cut off."
+        in page
+    )
+    assert "Tickets at most" not in page
     assert page.count("<figure>") == 2 * 2
     assert '<span class="pill none">calm</span>' in page
     assert headline(shown).word == "Calm"
@@ -239,6 +243,24 @@ def test_a_slice_shows_the_stream_that_is_nearer_to_an_alarm() -> None:
     assert shown(0.1, 0.4) == "strange", "noise does not choose"
     assert shown(0.1, 4.0) == "far"
     assert shown(4.5, 4.0) == "strange"
+
+
+def test_what_can_be_named_is_said_first_and_all_together_is_a_line_of_it() -> None:
+    def page(stream: str, opened: float, **more: Any) -> Any:
+        return incident(id=f"the-{stream}", stream=stream, opened=opened, explanation=f"words of {stream}", **more)
+
+    found = (page("combined", NOW - 300), page("embedding_shift", NOW - 300), page("topic_mix", NOW - 200))
+    ticket = incident(id="a-ticket", stream="combined", level="ticket", severity="warning")
+    shown = status("critical", streams=whole_model(), incidents=(*found, ticket))
+    assert headline(shown).detail == "words of topic_mix"
+    html = status_page(shown)
+    parsed(html)
+    assert html.count('<div class="line1">') == 2
+    assert re.search(r"· combined page since [^<]+<code>the-combined</code> · combined ticket since [^<]+<code>a-ticket</code>", html)
+    alone = status_page(status("critical", incidents=(found[0], ticket)))
+    assert alone.count('<div class="line1">') == 1
+    other = page("far_share", NOW - 900, model_name="quiet-bot")
+    assert headline(status("critical", incidents=(*found, other))).detail == "words of far_share", "the oldest model first"
 
 
 def test_an_incident_of_a_slice_is_told_from_that_of_the_whole() -> None:
