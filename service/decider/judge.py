@@ -156,7 +156,7 @@ class Judge:
             open_levels=self._incidents.levels(key),
             learning=not self._streams.allowed(self._streams.index[key])["ticket"],
             idle=watermark is not None and watermark - seen > quiet,
-            prompts=int(recent["n"].sum()),
+            prompts=self._tracks[key[:2]].prompts(self._length),
         )
 
     def _count_unknown(self, sketches: Mapping[DeltaKey, Sketch]) -> None:

@@ -45,6 +45,8 @@ class Streams:
         self.keys = layout(models)
         self.index = {key: i for i, key in enumerate(self.keys)}
         self.full = full_rates(config, models)
+        with np.errstate(divide="ignore"):
+            self._thresholds = [(ticket, page) for ticket, page in (-np.log10(self.full)).T.tolist()]
         self._min_effect = config.detection.min_effect
         self._rated = np.array([i for i, key in enumerate(self.keys) if key.stream in RATES])
         self._rate = {int(i): r for r, i in enumerate(self._rated)}
@@ -116,8 +118,7 @@ class Streams:
 
     def thresholds(self, stream: int) -> tuple[float, float]:
         """log10 evidence at which ticket and page cross; inf for a level that the configuration never allows."""
-        with np.errstate(divide="ignore"):
-            return float(-np.log10(self.full[0, stream])), float(-np.log10(self.full[1, stream]))
+        return self._thresholds[stream]
 
     def renew(self, model: str, learning: Learning) -> list[int]:
         """Put what is learned in force; the streams whose null changed, which begin again."""

@@ -95,6 +95,7 @@ class Track:
         self._whole = whole
         self._tables: Ring | None = None
         self._recent: NDArray[Any] | None = None
+        self._prompts = 0
 
     def append(
         self,
@@ -122,7 +123,13 @@ class Track:
         if self._recent is None:
             rows = self._windows.rows[-RECENT:]
             self._recent = rows[rows["start"] > rows["start"][-1] - RECENT * length] if rows.size else rows
+            self._prompts = int(self._recent["n"].sum())
         return self._recent
+
+    def prompts(self, length: float) -> int:
+        """Prompts in :meth:`recent`."""
+        self.recent(length)
+        return self._prompts
 
     def counted(self, carried: Carried, newest: int | None = None) -> Counted:
         """What a stream counted in all windows kept, or in the ``newest`` of them."""
