@@ -132,7 +132,7 @@ def apportion(counts: Counts, rows: int) -> Counts:
     [1, 0, 2]
     """
     exact = counts * (rows / counts.sum())
-    whole = np.floor(exact).astype(np.int64)
+    whole: Counts = np.floor(exact).astype(np.int64)
     rest = np.argsort(whole - exact, kind="stable")[: rows - int(whole.sum())]
     whole[rest] += 1
     return whole
