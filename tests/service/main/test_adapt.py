@@ -1,9 +1,13 @@
 """From the decider's snapshot to the page and the metrics."""
 
-from decider_log import START, Log, settings, watched
+from dataclasses import replace
+
+from decider_log import START, Log, history, settings, sketch, watched
 
 from service import metrics
+from service.decider.baselines import Kept
 from service.decider.decider import Decider
+from service.decider.snapshot import DeciderSnapshot
 from service.main import adapt
 
 
@@ -32,3 +36,52 @@ def test_repeats_that_the_decider_leaves_out_are_exported() -> None:
         lambda: adapt.reading(adapt.Process("all", "two", 0.0, "standby"), decider.picture(active=False, now=0), None)
     )
     assert standby.get_sample_value("tiltmeter_dropped_repeats_total") is None
+
+
+def sliced() -> Decider:
+    """One slice, and a baseline accepted from a history of counts."""
+    models = {name: replace(model, slices=("acme",)) for name, model in watched().items()}
+    return Decider(models, settings(models={"bot": {"bundle": "bundle", "slices": {"values": ["acme"]}}}))
+
+
+def with_verdict(shown: DeciderSnapshot, kept: bool) -> DeciderSnapshot:
+    """As if the replay of the accepted baseline had come to this."""
+    [model] = shown.models
+    assert model.baseline.accepted is not None
+    accepted = replace(model.baseline.accepted, promises={"ood_share": Kept(kept, "as it was replayed")})
+    return replace(shown, models=(replace(model, baseline=replace(model.baseline, accepted=accepted)),))
+
+
+def test_streams_of_the_model_and_its_slices_are_shown_and_exported() -> None:
+    decider, log = sliced(), Log()
+    log.delta(START, sketch(100, 7)).delta(START, sketch(40, 4), slice="acme").delta(START, sketch(9), slice="other").report(START + 90)
+    decider.absorb(log.drain())
+    decider.close_due(None)
+    shown = decider.picture(active=True, now=START)
+    [card] = adapt.status(settings(), process(), shown, None, START).models
+    assert [s.stream for s in card.streams if s.slice] == ["ood_share", "far_share"], "other is counted, never tested"
+    assert {s.stream: s.state for s in card.streams if not s.slice}["topic_mix"] == "learning"
+    exported = metrics.registry(lambda: adapt.reading(process(), shown, None))
+    for slice_, share in (("", 0.07), ("acme", 0.1)):
+        labels = {"model_name": "bot", "slice": slice_, "stream": "ood_share"}
+        assert exported.get_sample_value("tiltmeter_flagged_share_ratio", labels) == share
+        assert exported.get_sample_value("tiltmeter_promise_kept", labels) is None
+    waiting = {"model_name": "bot", "slice": "", "stream": "topic_mix"}
+    assert exported.get_sample_value("tiltmeter_flagged_share_ratio", waiting) is None
+    assert exported.get_sample_value("tiltmeter_reference_share_ratio", waiting) is None
+    assert exported.get_sample_value("tiltmeter_stream_state", {**waiting, "state": "learning"}) == 1
+
+
+def test_the_promise_of_an_accepted_baseline_is_exported_for_the_model_and_its_slices() -> None:
+    decider, log = sliced(), Log()
+    decider.absorb(log.window(START).command("baseline.learn", **history(30)).command("baseline.accept", model="bot", reason="r").drain())
+    decider.close_due(None)
+    for kept in (True, False):
+        shown = with_verdict(decider.picture(active=True, now=START), kept)
+        exported = metrics.registry(lambda shown=shown: adapt.reading(process(), shown, None))
+        for slice_ in ("", "acme"):
+            labels = {"model_name": "bot", "slice": slice_, "stream": "ood_share"}
+            assert exported.get_sample_value("tiltmeter_promise_kept", labels) == kept
+            assert exported.get_sample_value("tiltmeter_promise_kept", {**labels, "stream": "far_share"}) is None
+        rows = {(row.slice, row.stream): row.promise for row in adapt.status(settings(), process(), shown, None, START).baselines}
+        assert (rows["", "ood_share"], rows["acme", "ood_share"], rows["", "topic_mix"]) == (kept, kept, None)
