@@ -72,6 +72,27 @@ def test_scores_and_verdicts_lines(bundle: Path, week: Path, tmp_path: Path) -> 
     assert not any(json.loads(line)["text"] in everything for line in week.read_text().splitlines()[:50])
 
 
+def test_slices_have_verdict_lines_and_rows_of_their_own(bundle: Path, week: Path, tmp_path: Path) -> None:
+    config, records, verdicts = tmp_path / "c.yaml", tmp_path / "week.jsonl", tmp_path / "verdicts.jsonl"
+    rows = [json.loads(line) for line in week.read_text().splitlines()[:1200]]
+    write(records, [{**row, "tenant": ("acme", "globex", "initech")[i % 3]} for i, row in enumerate(rows)])
+    config.write_text(
+        f"source: {{kind: http}}\nfields: {{slice: /tenant}}\nmodels: {{bot: {{bundle: {bundle}, slices: {{values: [acme, globex]}}}}}}\n"
+        "detection: {first_contact: {duration: 0, prompts: 0}}\n"
+    )
+    result = replay(records, "--config", config, "--time", "ts", "--verdicts", verdicts)
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in verdicts.read_text().splitlines()]
+    counted = {
+        slice_: sum(line["n"] for line in lines if (line["slice"], line["stream"]) == (slice_, "ood_share")) for slice_ in ("", "acme")
+    }
+    assert counted == {"": 1200, "acme": 400}
+    assert {line["slice"] for line in lines} == {"", "acme", "globex"}
+    table = result.output[result.output.index("model  slice") :].splitlines()
+    assert [row.split()[:3] for row in table[3:5]] == [["bot", "acme", "ood_share"], ["bot", "acme", "far_share"]]
+    assert len(table) == 1 + 2 + 4
+
+
 def test_the_lines_are_documented(root: Path) -> None:
     text = (root / "docs" / "cli.md").read_text()
     scores, verdicts = text.split("<!-- scores -->")[1].split("<!-- end -->")[0].split("<!-- verdicts -->")
