@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from detectors import change as module
-from detectors.change import HISTORY, ChangePoint, share_interval
+from detectors.change import HISTORY, ChangePoint, locate, share_interval, share_intervals
 from detectors.contract import Windows
 
 
@@ -126,3 +126,22 @@ def test_share_interval_is_clopper_pearson(n, data):
 def test_impossible_share_is_refused(x, n, d, level):
     with pytest.raises(ValueError, match="need 0 <= x"):
         share_interval(x, n, d, level)
+
+
+def test_a_change_located_in_given_windows_is_the_one_a_history_tells() -> None:
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.binomial(200, 0.05, 80), rng.binomial(200, 0.12, 20)])
+    point = ChangePoint.fit(1)
+    for count in x:
+        point.update(Windows(n=np.array([200]), x=np.array([count])), [0.055], [1.5])
+    assert locate(np.full(100, 200), x, np.full(100, 0.055), 1.5) == point.estimate(0)
+    with pytest.raises(ValueError, match="no windows"):
+        locate(np.zeros(0, int), np.zeros(0, int), np.zeros(0), 1.0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.floats(1, 20)), min_size=1, max_size=8))
+def test_intervals_of_many_shares_are_those_of_each(rows) -> None:
+    x, misses, effect = (np.array(column, float) for column in zip(*rows, strict=True))
+    low, high = share_intervals(x, x + misses, effect)
+    for i in range(x.size):
+        assert (low[i], high[i]) == share_interval(x[i], x[i] + misses[i], effect[i])

@@ -102,3 +102,17 @@ def test_at_the_null_false_closings_keep_their_budget():
 def test_impossible_threshold_is_refused(threshold):
     with pytest.raises(ValueError, match="threshold"):
         recovery(threshold=threshold)
+
+
+def test_a_null_that_moves_keeps_the_evidence() -> None:
+    moved, still = recovery(), recovery()
+    for test in (moved, still):
+        test.start(ON)
+        test.update(window(2))
+    moved.move([0.08], [1.0])
+    assert (moved.snapshot()["evidence"] == still.snapshot()["evidence"]).all()
+    moved.update(window(8))
+    still.update(window(8))
+    assert moved.snapshot()["evidence"].sum() > still.snapshot()["evidence"].sum()
+    with pytest.raises(ValueError, match="must hold 1 numbers"):
+        moved.move([0.1, 0.1], [1.0, 1.0])
