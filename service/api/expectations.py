@@ -32,7 +32,7 @@ def expectations(state: State, model: Annotated[str | None, Query(description="S
 
 @router.post("/v1/expectations", tags=["expectations"], summary="Announce a change or take it back", status_code=202, dependencies=[Writer])
 def announce(state: State, body: Announcement) -> Submitted:
-    """While it holds, a crossing of topic_mix that this topic carries, or of any stream of this slice, opens a ticket at most; audited."""
+    """While it holds, a crossing that this topic carries, or one of any stream of this slice, opens a ticket at most; audited."""
     known = [model.name for model in state.status().models]
     if known and body.model not in known:
         raise HTTPException(404, f"model: no model is called {body.model!r}; known: {', '.join(known)}")

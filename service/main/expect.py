@@ -22,8 +22,8 @@ def expect(
 ) -> None:
     """Announce a change of one topic or slice: until it ends, it opens tickets at most.
 
-    A topic covers the stream topic_mix where that topic carries the change; a slice covers every stream of the slice. Everything else
-    pages as ever, and so does the same change after its end.
+    A topic covers topic_mix, embedding_shift and combined where that topic carries the change; a slice covers every stream of the slice.
+    Everything else pages as ever, and so does the same change after its end.
 
     Examples:
 
