@@ -50,6 +50,9 @@ class Exporter:
             stages=timed,
             queued=0,
             lag=0,
+            replaced_times=self.scrapes,
+            lost_records=self.scrapes,
+            lost_dead_letters=self.scrapes,
             source_time=now - 5,
             last_flush=now - 2,
         )
