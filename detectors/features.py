@@ -46,7 +46,7 @@ class Fourier:
         """(B, d) unit vectors to (B, 2D) features times FIXED_POINT, rounded; what the scorer graph computes."""
         angles = vectors @ self.frequencies.T
         features = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
-        return np.rint(features * FIXED_POINT).astype(np.int16)
+        return np.asarray(np.rint(features * FIXED_POINT), np.int16)
 
 
 def mmd2(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

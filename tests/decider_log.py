@@ -27,7 +27,19 @@ TOPICS = tuple(Words((name,), 0.25) for name in ("billing", "roaming", "sim", "c
 
 def sketch(n: int = 100, strange: int = 5, far: int = 1, topics: tuple[int, ...] | None = None) -> Sketch:
     counts = np.array(topics if topics is not None else (n, 0, 0, 0, 0), np.int64)
-    return Sketch(n, strange, far, 0, 10 * n, 40 * n, np.zeros(BINS, np.int64), counts, np.zeros(LENGTHS, np.int64), np.zeros(2, np.int64), np.zeros(0, np.int64))
+    return Sketch(
+        n,
+        strange,
+        far,
+        0,
+        10 * n,
+        40 * n,
+        np.zeros(BINS, np.int64),
+        counts,
+        np.zeros(LENGTHS, np.int64),
+        np.zeros(2, np.int64),
+        np.zeros(0, np.int64),
+    )
 
 
 def settings(**sections: Any) -> Config:

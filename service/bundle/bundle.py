@@ -122,8 +122,8 @@ def _read_manifest(path: Path) -> Manifest:
         raise ConfigError(f"{path}: not a bundle's manifest") from None
     if schema != SCHEMA:
         newer = isinstance(schema, int) and schema > SCHEMA
-        todo = "newer than this program's {}; upgrade tiltmeter or fit the bundle again" if newer else "not this program's {}; fit the bundle again"
-        raise ConfigError(f"{path}: schema {schema} is {todo.format(SCHEMA)}")
+        advice = "newer than this program's {}; upgrade tiltmeter or fit" if newer else "not this program's {}; fit"
+        raise ConfigError(f"{path}: schema {schema} is {advice.format(SCHEMA)} the bundle again")
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:

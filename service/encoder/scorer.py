@@ -29,12 +29,11 @@ class ScorerGraph:
     def run(self, encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int16]]:
         """Score (B,) float32, nearest topic (B,) int32 and features (B, F) int16 of each row; B may be 0."""
         rows = encoded.tokens.size
-        outputs = np.empty(rows, np.float32), np.empty(rows, np.int32), np.empty((rows, FEATURES), np.int16)
+        score, topic, fourier = np.empty(rows, np.float32), np.empty(rows, np.int32), np.empty((rows, FEATURES), np.int16)
         parts = encoded.parts if self.device == "cuda" else _even_parts(encoded)
         for part in parts:
-            for output, computed in zip(outputs, self._run(part.vectors), strict=True):
-                output[part.rows] = computed
-        return outputs
+            score[part.rows], topic[part.rows], fourier[part.rows] = self._run(part.vectors)
+        return score, topic, fourier
 
     def _run(self, vectors: Any) -> list[Any]:
         if self.device == "cpu":

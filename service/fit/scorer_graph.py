@@ -1,8 +1,9 @@
 """Write the scorer as an ONNX graph: nearest neighbours over tiles of the reference, density, head, nearest topic.
 
 Takes ``vectors`` (B, d) float32 unit, gives ``score`` (B,) float32 (higher is stranger), ``topic`` (B,) int32 (nearest centroid) and
-``fourier`` (B, F) int16 (see detectors.features). The score is what detectors.scores.combine computes. Reference vectors are external data in tiles, each with a TopK of its own whose results are merged: the
-whole similarity matrix of a large reference never exists, and no ONNX file comes near protobuf's limit of 2 GB.
+``fourier`` (B, F) int16 (see detectors.features). The score is what detectors.scores.combine computes. Reference vectors are external data
+in tiles, each with a TopK of its own whose results are merged: the whole similarity matrix of a large reference never exists, and no ONNX
+file comes near protobuf's limit of 2 GB.
 """
 
 from pathlib import Path

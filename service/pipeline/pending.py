@@ -94,13 +94,13 @@ class Pending:
         for key in keys:
             self._parts.setdefault(key, {})
         for model_name, grouped in _groups(batch.prompts, rows, part_of, self._window).items():
-            columns = {name: getattr(scores, name)[grouped.rows] for name in _COLUMNS}
+            columns: dict[str, Any] = {name: getattr(scores, name)[grouped.rows] for name in _COLUMNS}
             texts = [batch.prompts[row].text for row in grouped.rows.tolist()]
             columns |= {"characters": np.fromiter(map(len, texts), np.int64, len(texts)), "language": languages(texts)}
-            topics, bundle = scoring.topics(model_name), scoring.bundle(model_name)
-            whole = np.array([slice_name == WHOLE for _, slice_name, _ in grouped.labels])
-            counted = {"topics": topics, "languages": len(LANGUAGES), "whole": whole}
-            sketches = sketch_groups(grouped.groups, len(grouped.labels), **counted, **columns)
+            columns |= {"topics": scoring.topics(model_name), "languages": len(LANGUAGES)}
+            columns["whole"] = np.array([slice_name == WHOLE for _, slice_name, _ in grouped.labels])
+            bundle = scoring.bundle(model_name)
+            sketches = sketch_groups(grouped.groups, len(grouped.labels), **columns)
             for (part, slice_name, window), sketch in zip(grouped.labels, sketches, strict=True):
                 mine = self._parts[keys[part]]
                 delta = DeltaKey(bundle, model_name, slice_name, window)

@@ -92,7 +92,9 @@ def test_the_sum_does_not_depend_on_who_adds_first(parts, random):
 
 def test_sketches_of_different_bundles_never_add():
     with pytest.raises(ValueError, match="4 and 3 topics"):
-        sketch([])[0] + Sketch(0, 0, 0, 0, 0, 0, np.zeros(BINS, np.int64), *(np.zeros(size, np.int64) for size in (3, LENGTHS, LANGUAGES, 2)))
+        sketch([])[0] + Sketch(
+            0, 0, 0, 0, 0, 0, np.zeros(BINS, np.int64), *(np.zeros(size, np.int64) for size in (3, LENGTHS, LANGUAGES, 2))
+        )
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,9 @@ def scores(pool: Pool) -> Scores:
             cell = slice(pool.start[k, s], pool.start[k, s] + pool.size[k, s])
             p_value[cell] = np.where(drawn < far, 0.005, np.where(drawn < strange, 0.03, 0.5))
     zeros = np.zeros(p_value.size, np.int32)
-    return Scores(-p_value, p_value, p_value <= 0.05, p_value <= 0.01, zeros, zeros + 12, zeros > 0, np.zeros((zeros.size, FEATURES), np.int16))
+    return Scores(
+        -p_value, p_value, p_value <= 0.05, p_value <= 0.01, zeros, zeros + 12, zeros > 0, np.zeros((zeros.size, FEATURES), np.int16)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,16 @@ class LetterScorer:
         vectors = encoded.vectors
         score = vectors[:, 0] + 1000 * vectors[:, 1] + self.shift
         p = (1 + score % 97) / 98
-        return Scores(score, p, p <= 0.05, p <= 0.01, (score % 5 - 1).astype(np.int32), encoded.tokens, encoded.truncated, np.zeros((score.size, FEATURES), np.int16))
+        return Scores(
+            score,
+            p,
+            p <= 0.05,
+            p <= 0.01,
+            (score % 5 - 1).astype(np.int32),
+            encoded.tokens,
+            encoded.truncated,
+            np.zeros((score.size, FEATURES), np.int16),
+        )
 
 
 def prompts(*pairs):

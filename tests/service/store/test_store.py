@@ -16,7 +16,19 @@ from service.store import Store, WindowRow
 
 
 def sketch(n: int) -> Sketch:
-    return Sketch(n, 2, 1, 0, 10 * n, 40 * n, np.arange(BINS, dtype=np.int64), np.array([n, 0], np.int64), np.zeros(LENGTHS, np.int64), np.zeros(2, np.int64), np.zeros(0, np.int64))
+    return Sketch(
+        n,
+        2,
+        1,
+        0,
+        10 * n,
+        40 * n,
+        np.arange(BINS, dtype=np.int64),
+        np.array([n, 0], np.int64),
+        np.zeros(LENGTHS, np.int64),
+        np.zeros(2, np.int64),
+        np.zeros(0, np.int64),
+    )
 
 
 def verdict(start: float, model: str = "bot", stream: str = "ood_share", **changes: object) -> Verdict:
