@@ -1,6 +1,6 @@
 """How well strange prompts are told from usual ones, beside other scores, and whether clean ones are flagged as rarely as promised.
 
-    python -m benchmarks.quality --data DIR [--draws 3] [--out FILE]
+    python -m benchmarks.quality --data DIR [--draws 2] [--out FILE]
 
 Three sets: CLINC150 (out-of-scope questions), BANKING77 with 19 of its 77 intents held out (near; mean of some draws), and questions of
 Natural Questions against CLINC150 (far). The scores of others are those of benchmarks/scores.py; they get every train row, ours keeps a
@@ -19,7 +19,7 @@ import csv
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from benchmarks.scores import OTHERS, Case, Pair
+from benchmarks.scores import OTHERS, Case, Found
 from detectors.scores import LABEL_WEIGHT, TOPIC_WEIGHT, DensityKnn, combine
 from service.bundle import Bundle
 from service.config import Compute
@@ -120,12 +120,16 @@ def by_bundle(rows: dict[str, Labelled], far: list[str], folder: Path, labels: b
     return found, flagged("test split", bundle, usual), bundle
 
 
-def by_others(data: str, case: Case) -> list[Separation]:
-    """The rows of the other scores."""
-    return [Separation(data, name, labels, *separation(*scores(case))) for name, (labels, scores) in OTHERS.items()]
+def by_others(names: Sequence[str], case: Case) -> list[Separation]:
+    """The rows of the other scores; a name for each kind of strange rows."""
+    found = []
+    for score_name, (labels, scores) in OTHERS.items():
+        usual, *strange = scores(case)
+        found += [Separation(data, score_name, labels, *separation(usual, other)) for data, other in zip(names, strange, strict=True)]
+    return found
 
 
-def by_reference(case: Case, folder: Path, labels: bool) -> Pair:
+def by_reference(case: Case, folder: Path, labels: bool) -> Found:
     """Our score of a set without a bundle: the split, constants and heads of ``fit``."""
     file = folder / "rows.jsonl"
     file.write_text("".join(json.dumps({"text": a, "intent": b}) + "\n" for a, b in zip(case.texts, case.labels.tolist(), strict=True)))
@@ -136,7 +140,7 @@ def by_reference(case: Case, folder: Path, labels: bool) -> Pair:
     classes = divided.label if labels else fit_topics(reference, SEED).topic
     head = fit_head(reference, classes, LABEL_WEIGHT if labels else TOPIC_WEIGHT, SEED, lambda done: None)
     distance = DensityKnn.fit(reference)
-    return combine(distance, head, case.queries[0]), combine(distance, head, case.queries[1])
+    return tuple(combine(distance, head, query) for query in case.queries)
 
 
 def near_cases(data: Path, encode: Callable[[list[str]], NDArray[np.float32]], draws: int) -> Iterator[Case]:
@@ -174,7 +178,7 @@ def near(data: Path, folder: Path, encode: Callable[[list[str]], NDArray[np.floa
     found: list[list[Separation]] = []
     for case in near_cases(data, encode, draws):
         ours = [Separation(NEAR, OURS, labels, *separation(*by_reference(case, folder, labels))) for labels in (False, True)]
-        found.append(ours + by_others(NEAR, case))
+        found.append(ours + by_others([NEAR], case))
     return [mean(list(rows)) for rows in zip(*found, strict=True)]
 
 
@@ -192,7 +196,7 @@ def calibrated(rows: Labelled, folder: Path) -> list[Flagged]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds clinc_oos/, banking77/ and nq_open/")
-    parser.add_argument("--draws", type=int, default=3, help="draws of held-out intents")
+    parser.add_argument("--draws", type=int, default=2, help="draws of held-out intents")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
     rows = clinc(arguments.data)
@@ -209,9 +213,9 @@ def main() -> int:
         texts = {split_name: [text for text, _ in rows[split_name]] for split_name in ("train", "test", "oos_test")}
         vectors = {key: encoder.encode(value).vectors for key, value in {**texts, "far": far}.items()}
         intents = np.array([intent for _, intent in rows["train"]])
-        for data, strange, asked in ((CLINC, "oos_test", texts["oos_test"]), (FAR, "far", far)):
-            case = Case(texts["train"], vectors["train"], intents, (texts["test"], asked), (vectors["test"], vectors[strange]))
-            found += by_others(data, case)
+        asked = texts["test"], texts["oos_test"], far
+        case = Case(texts["train"], vectors["train"], intents, asked, (vectors["test"], vectors["oos_test"], vectors["far"]))
+        found += by_others([CLINC, FAR], case)
         found += near(arguments.data, folder, lambda asked: encoder.encode(asked).vectors, arguments.draws)
         shares += calibrated(rows["train"], folder / "calibrated")
     show(found, shares)

@@ -26,26 +26,25 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Case:
-    """One set: train texts, vectors and labels, then texts and vectors of the usual and of the strange rows it is judged on."""
+    """One set: train texts, vectors and labels, then texts and vectors of the usual rows and of each kind of strange ones."""
 
     texts: list[str]
     vectors: Vectors
     labels: NDArray[np.str_]
-    asked: tuple[list[str], list[str]]
-    queries: tuple[Vectors, Vectors]
+    asked: tuple[list[str], ...]
+    queries: tuple[Vectors, ...]
 
 
-Pair = tuple[NDArray[np.floating], NDArray[np.floating]]
+Found = tuple[NDArray[np.floating], ...]
 
 
-def knn(case: Case) -> Pair:
+def knn(case: Case) -> Found:
     """Mean cosine distance to the nearest rows."""
     index = NearestNeighbors(n_neighbors=NEIGHBOURS, metric="cosine", algorithm="brute").fit(case.vectors)
-    usual, strange = (index.kneighbors(query)[0].mean(axis=1) for query in case.queries)
-    return usual, strange
+    return tuple(index.kneighbors(query)[0].mean(axis=1) for query in case.queries)
 
 
-def tfidf(case: Case) -> Pair:
+def tfidf(case: Case) -> Found:
     """The same on words, pairs of words and pieces of three to five letters."""
     parts = [
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(case.texts),
@@ -56,44 +55,38 @@ def tfidf(case: Case) -> Pair:
         return normalize(hstack([part.transform(texts) for part in parts]).tocsr())
 
     index = NearestNeighbors(n_neighbors=TFIDF_NEIGHBOURS, metric="cosine", algorithm="brute").fit(rows(case.texts))
-    usual, strange = (index.kneighbors(rows(texts))[0].mean(axis=1) for texts in case.asked)
-    return usual, strange
+    return tuple(index.kneighbors(rows(texts))[0].mean(axis=1) for texts in case.asked)
 
 
-def lof(case: Case) -> Pair:
+def lof(case: Case) -> Found:
     """Local outlier factor."""
     fitted = LocalOutlierFactor(n_neighbors=LOF_NEIGHBOURS, novelty=True).fit(case.vectors)
-    usual, strange = (-fitted.score_samples(query) for query in case.queries)
-    return usual, strange
+    return tuple(-fitted.score_samples(query) for query in case.queries)
 
 
-def mahalanobis(case: Case) -> Pair:
+def mahalanobis(case: Case) -> Found:
     """Distance to the overall mean."""
-    usual, strange = (_squares(query, case.vectors.mean(axis=0)[None], _whitening(case.vectors))[:, 0] for query in case.queries)
-    return usual, strange
+    return tuple(_squares(query, case.vectors.mean(axis=0)[None], _whitening(case.vectors))[:, 0] for query in case.queries)
 
 
-def class_mahalanobis(case: Case) -> Pair:
+def class_mahalanobis(case: Case) -> Found:
     """Distance to the nearest class mean."""
     means, within = _classes(case)
-    usual, strange = (_squares(query, means, within).min(axis=1) for query in case.queries)
-    return usual, strange
+    return tuple(_squares(query, means, within).min(axis=1) for query in case.queries)
 
 
-def relative_mahalanobis(case: Case) -> Pair:
+def relative_mahalanobis(case: Case) -> Found:
     """Distance to the nearest class mean less that to the overall mean."""
-    (by_class, overall) = class_mahalanobis(case), mahalanobis(case)
-    return by_class[0] - overall[0], by_class[1] - overall[1]
+    return tuple(a - b for a, b in zip(class_mahalanobis(case), mahalanobis(case), strict=True))
 
 
-def energy(case: Case) -> Pair:
+def energy(case: Case) -> Found:
     """Minus the log-sum-exp of a linear head's logits."""
     head = LogisticRegression(C=30.0, max_iter=300, tol=1e-5).fit(case.vectors, case.labels)
-    usual, strange = (-logsumexp(head.decision_function(query), axis=1) for query in case.queries)
-    return usual, strange
+    return tuple(-logsumexp(head.decision_function(query), axis=1) for query in case.queries)
 
 
-OTHERS: Mapping[str, tuple[bool, Callable[[Case], Pair]]] = {
+OTHERS: Mapping[str, tuple[bool, Callable[[Case], Found]]] = {
     "kNN": (False, knn),
     "TF-IDF kNN": (False, tfidf),
     "LOF": (False, lof),
