@@ -6,6 +6,7 @@ without a function word are ``other``. Languages that share a script and are not
 
 import re
 from collections.abc import Sequence
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def _language(text: str) -> int:
         for index, letters in _LETTERS:
             if letters.search(text):
                 return index
-    votes = sum(filter(None, map(_VOTES.get, text.lower().split())))
+    votes = sum(map(_VOTES.get, text.lower().split(), repeat(0)))
     if not votes:
         return OTHER
     ballot = votes.to_bytes(len(_WORDS), "little")

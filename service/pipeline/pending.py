@@ -93,10 +93,11 @@ class Pending:
         self.count += rows.size
         for key in keys:
             self._parts.setdefault(key, {})
+        texts = [prompt.text for prompt in batch.prompts]
+        known = {name: getattr(scores, name) for name in _COLUMNS}
+        known |= {"characters": np.fromiter(map(len, texts), np.int64, len(texts)), "language": languages(texts)}
         for model_name, grouped in _groups(batch.prompts, rows, part_of, self._window).items():
-            columns: dict[str, Any] = {name: getattr(scores, name)[grouped.rows] for name in _COLUMNS}
-            texts = [batch.prompts[row].text for row in grouped.rows.tolist()]
-            columns |= {"characters": np.fromiter(map(len, texts), np.int64, len(texts)), "language": languages(texts)}
+            columns: dict[str, Any] = {name: column[grouped.rows] for name, column in known.items()}
             columns |= {"topics": scoring.topics(model_name), "languages": len(LANGUAGES)}
             columns["whole"] = np.array([slice_name == WHOLE for _, slice_name, _ in grouped.labels])
             bundle = scoring.bundle(model_name)
