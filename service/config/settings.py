@@ -144,7 +144,8 @@ class Budgets(Settings):
 def _time_zone(value: str) -> str:
     """An IANA name that this system knows."""
     try:
-        ZoneInfo(value)
+        if value != "UTC":  # known even where the system has no zone data
+            ZoneInfo(value)
     except (ValueError, OSError, ZoneInfoNotFoundError):
         raise ValueError("expected an IANA time zone such as 'Europe/Berlin'") from None
     return value
