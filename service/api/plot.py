@@ -218,7 +218,7 @@ class _Frame:
         parts = []
         for time in np.arange(first, self.last + 1, step):
             place = (time - self.first) / length * 100
-            if 4 <= place <= 96:
+            if 9 <= place <= 91:  # half of a label fits in beside it
                 parts.append(f'<span style="left:{place:.1f}%">{datetime.fromtimestamp(time, UTC):{form}}</span>')
         return f'<div class="times">{"".join(parts)}</div>'
 
