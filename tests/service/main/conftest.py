@@ -1,8 +1,9 @@
 """A real bundle, small enough to be fitted in a test session."""
 
 import json
+import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,16 @@ def sentence(rng: random.Random, words: Iterable[str] = KNOWN) -> str:
 def write(path: Path, rows: Iterable[dict[str, object]]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command sets logging up for its process; its stream is closed when the runner has read it."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
