@@ -22,10 +22,9 @@ STREAMS = {
     "language": ("Language", "share of the one language that moved most"),
     "length": ("Length", "share of the one range of tokens that moved most"),
     "truncation": ("Cut off", "share of prompts cut at the encoder's limit"),
-    "volume": ("Volume", "prompts a window"),
 }
 
-TICKET_ONLY = ("new_topic", "language", "length", "truncation", "volume")
+TICKET_ONLY = ("new_topic", "language", "length", "truncation")
 """Streams that never page."""
 
 

@@ -18,7 +18,7 @@ from service.decider.encoding import decode_array, decode_packed, decode_state, 
 STREAMS: Mapping[str, str] = {"ood_share": "strange", "far_share": "far"}
 """Rate stream that may page -> the count of a sketch it tests."""
 
-TICKETS = ("new_topic", "truncation")
+TICKET_RATES = ("new_topic", "truncation")
 """Rate streams of a whole model that open tickets at most."""
 
 Place = tuple[str, str]
@@ -105,7 +105,7 @@ class Baseline:
     def why(self, slice_: str, stream: str) -> str | None:
         """What keeps a rate stream from paging; None where nothing does."""
         rate, promise = self.rates[slice_, stream], self.promises.get(stream)
-        if stream in TICKETS:
+        if stream in TICKET_RATES:
             return "this stream opens tickets only"
         if rate.stage == "short":
             return f"{rate.days} of the {PAGING_DAYS} whole days that paging needs are learned"

@@ -13,7 +13,13 @@ from service.records import WHOLE
 RATES: Mapping[str, str] = {"ood_share": "strange", "far_share": "far", "new_topic": "in no known topic", "truncation": "cut off"}
 """Streams that count one kind of prompt, and what that kind is called."""
 
-MIXES = ("topic_mix", "language", "length")
+COUNTED: Mapping[str, str] = {"ood_share": "strange", "far_share": "far", "truncation": "truncated"}
+"""Rate stream -> the count of a sketch that it is about; new_topic is about the last of its topics."""
+
+TABLES: Mapping[str, str] = {"topic_mix": "topics", "language": "languages", "length": "lengths"}
+"""Stream over categories -> the counts of a sketch that it is about."""
+
+MIXES = tuple(TABLES)
 """Streams that count every category of prompts."""
 
 PAGING = ("ood_share", "far_share", "topic_mix", "embedding_shift", "combined")

@@ -13,14 +13,15 @@ from detectors.promise import check_promise
 from detectors.seasonal import WEEK_HOURS, SeasonalBaseline
 from detectors.topic_baseline import TopicBaseline
 from service.decider.acceptance import objection
-from service.decider.baselines import STREAMS, TICKETS, Baseline, Kept, Place, rounded, shift_from_json, shift_to_json
-from service.decider.history import SLICED, TABLES, History
+from service.decider.baselines import STREAMS, TICKET_RATES, Baseline, Kept, Place, rounded, shift_from_json, shift_to_json
+from service.decider.budget import SLICED, TABLES
+from service.decider.history import History
 from service.records import WHOLE
 
 DELTA = 0.01
 """Probability that any bound of one baseline is too low, split evenly over its streams."""
 
-_MODEL_STREAMS = len(STREAMS) + len(TICKETS) + len(TABLES) + 1
+_MODEL_STREAMS = len(STREAMS) + len(TICKET_RATES) + len(TABLES) + 1
 
 
 def share_of_delta(slices: int) -> float:
@@ -31,7 +32,7 @@ def share_of_delta(slices: int) -> float:
 def fit_rates(history: History, slices: Sequence[str], block: int) -> dict[Place, SeasonalBaseline]:
     """Rates of every rate stream that had prompts. Cost: about 1 ms each."""
     delta = share_of_delta(len(slices))
-    places = [(WHOLE, stream) for stream in (*STREAMS, *TICKETS)] + [(value, stream) for value in slices for stream in SLICED]
+    places = [(WHOLE, stream) for stream in (*STREAMS, *TICKET_RATES)] + [(value, stream) for value in slices for stream in SLICED]
     found = {place: history.hours(*place) for place in places}
     return {place: SeasonalBaseline.fit(hours, delta, block) for place, hours in found.items() if hours.n.any()}
 

@@ -11,6 +11,7 @@ from detectors.embedding_baseline import EmbeddingBaseline, EmbeddingLearner
 from detectors.features import FEATURES
 from detectors.seasonal import Hours
 from detectors.sketch import Sketch
+from service.decider.budget import COUNTED, TABLES
 from service.decider.calendar import Calendar
 from service.decider.encoding import decode_array, decode_packed, decode_state, encode_array, encode_packed, encode_state
 from service.decider.track import Ring
@@ -24,14 +25,6 @@ REPLAYED = 28
 
 SHORTEST = 10.0
 """Shortest windows (seconds) of which :data:`REPLAYED` days are kept; of shorter ones as many windows, and so fewer days."""
-
-COUNTED: Mapping[str, str] = {"ood_share": "strange", "far_share": "far", "truncation": "truncated"}
-"""Rate stream -> the count of a sketch that it is about; new_topic is about the last of its topics."""
-
-TABLES: Mapping[str, str] = {"topic_mix": "topics", "language": "languages", "length": "lengths"}
-"""Stream over categories -> the counts of a sketch that it is about."""
-
-SLICED = ("ood_share", "far_share")
 
 WINDOW = np.dtype([("start", "<i8"), ("n", "<i4"), ("strange", "<i4"), ("far", "<i4")])
 

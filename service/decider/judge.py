@@ -207,7 +207,7 @@ class Judge:
             self._causes.name_data_problems(name, self._incidents)
 
     def _announced(self, key: StreamKey, end: float) -> str | None:
-        """Who announced a change that this stream would page for now. A topic that moves, moves the embedding too."""
+        """Who announced a change that this stream would page for at this moment. A topic that moves, moves the embedding too."""
         views = self._streams.views
         carried = views.carried(key)
         if carried.member == "embedding_shift":

@@ -19,7 +19,7 @@ from detectors.sketch import Sketch
 from detectors.topic_baseline import TopicBaseline
 from service.config import Config
 from service.decider import baselines, fitting, payload
-from service.decider.baselines import STREAMS, TICKETS, Baseline, Null, Place
+from service.decider.baselines import STREAMS, TICKET_RATES, Baseline, Null, Place
 from service.decider.calendar import Calendar
 from service.decider.encoding import decode_sketch, encode_sketch
 from service.decider.expectations import Expectation, Expectations, Refused, Topic, find_topic
@@ -154,7 +154,7 @@ class Learning:
         """What a rate stream is tested against now; ``slice_`` "" is the whole model."""
         if self.accepted is not None:
             return self.accepted.null(slice_, stream)
-        if stream in TICKETS:
+        if stream in TICKET_RATES:
             return Null((0.0,), (1.0,), UNLEARNED_EFFECT, False, False, "no baseline is accepted")
         bound = (self._nulls[STREAMS[stream]],)
         if self._purpose == "history" or self.phase == "first_contact":

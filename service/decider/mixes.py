@@ -14,7 +14,7 @@ from detectors.recursion import Recursion
 from detectors.sketch import Sketch
 from detectors.topic_baseline import TopicBaseline
 from detectors.topic_mix import TopicMix, mixture
-from service.decider.budget import MIXES, RATES
+from service.decider.budget import MIXES, RATES, TABLES
 from service.decider.encoding import decode_state, encode_state
 
 Steps = Mapping[str, tuple[NDArray[np.float64], NDArray[np.int64]]]
@@ -36,7 +36,7 @@ class Carried(NamedTuple):
 
 def counts(sketch: Sketch, stream: str) -> NDArray[np.int64]:
     """Prompts of each category of a stream of :data:`MIXES`."""
-    return {"topic_mix": sketch.topics, "language": sketch.languages, "length": sketch.lengths}[stream]
+    return np.asarray(getattr(sketch, TABLES[stream]))
 
 
 class Mixes:

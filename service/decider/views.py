@@ -11,21 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.sketch import Sketch
-from service.decider.budget import MIXES, RATES, StreamKey
+from service.decider.budget import COUNTED, MIXES, RATES, StreamKey
 from service.decider.mixes import Carried, Mixes, counts
 from service.records import WHOLE
 
 
 def rate_counts(sketch: Sketch, stream: str) -> int:
     """The prompts that a rate stream counts."""
-    match stream:
-        case "ood_share":
-            return int(sketch.strange)
-        case "far_share":
-            return int(sketch.far)
-        case "new_topic":
-            return int(sketch.topics[-1])
-    return int(sketch.truncated)
+    return int(getattr(sketch, COUNTED[stream]) if stream in COUNTED else sketch.topics[-1])
 
 
 class Views:
