@@ -24,6 +24,7 @@ from service.decider.calendar import Calendar
 from service.decider.encoding import decode_sketch, encode_sketch
 from service.decider.expectations import Expectation, Expectations, Refused, Topic, find_topic
 from service.decider.history import History
+from service.decider.promises import Counts
 from service.records import WHOLE
 
 __all__ = ["OVERRIDE", "STREAMS", "Baseline", "BaselineView", "Learning", "Null", "Phase", "Purpose", "Refused"]
@@ -171,6 +172,10 @@ class Learning:
         """What embedding_shift is tested against; None while it is learned."""
         return self.accepted.shift if self.accepted else None
 
+    def broken(self, stream: str) -> str | None:
+        """Why the replay of the accepted windows keeps a stream of the whole model from paging; None where it does not."""
+        return self.accepted.broken(WHOLE, stream) if self.accepted else None
+
     def expected(self, slice_: str, stream: str, topic: int | None, time: float) -> str | None:
         """Who announced a crossing of this stream that ``topic`` carries, and why: it opens a ticket at most. None: nobody did."""
         return self.expectations.expected(slice_, stream, topic, time)
@@ -209,8 +214,9 @@ class Learning:
         """``baseline.learn``: make a candidate from a history. Raises Refused for one that makes no sense."""
         source = str(arguments.get("source", "history"))
         if "history" in arguments:
-            history, shift = payload.opened(arguments["history"], self._calendar, self._zone, self._slices, self._length, len(self._topics))
-            found, hours = self._fit(history, source, shift), float(history.rows.size)
+            ours = self._calendar, self._zone, self._slices, self._length, len(self._topics), self._min_effect
+            told = payload.opened(arguments["history"], *ours)
+            found, hours = self._fit(told.history, source, told.shift, told.counts)[0], float(told.history.rows.size)
         else:
             blocks = payload.blocks(arguments, list(STREAMS.values()))
             try:
@@ -235,7 +241,7 @@ class Learning:
             if not self._history.rows.size:
                 raise Refused("nothing is learned yet: there is no baseline to accept")
             self._refit()
-            found = self._fit(self._history, "live", self._history.embedding(fitting.share_of_delta(len(self._slices))))
+            found, _ = self._fit(self._history, "live", self._embedding())
             chosen = fitting.judged(found, self._history.rows.size, len(self._slices))
         if chosen.objection and not anyway:
             raise Refused(f"not enough is learned from {chosen.source}: {chosen.objection}{OVERRIDE}")
@@ -244,14 +250,18 @@ class Learning:
         against = f" anyway, although {chosen.objection}" if chosen.objection else ""
         return f"accepted {chosen.source}{against}: {fitting.told(chosen)}"
 
-    def _fit(self, history: History, source: str, shift: EmbeddingBaseline | None) -> Baseline:
-        rates, effect = self._page_rates, self._min_effect
-        return fitting.fit(history, self._slices, self._block, shift=shift, page_rates=rates, min_effect=effect, source=source)
+    def _embedding(self) -> EmbeddingBaseline | None:
+        return self._history.embedding(fitting.share_of_delta(len(self._slices)))
+
+    def _fit(self, history: History, source: str, shift: EmbeddingBaseline | None, counts: Counts | None = None) -> tuple[Baseline, Counts]:
+        shared: dict[str, Any] = {"page_rates": self._page_rates, "min_effect": self._min_effect, "source": source}
+        return fitting.fit(history, self._slices, self._block, shift=shift, counts=counts, **shared)
 
     def payload(self, source: str) -> dict[str, Any]:
         """What was learned, as the arguments of a ``baseline.learn`` command (without ``model``)."""
-        shift = self._history.embedding(fitting.share_of_delta(len(self._slices)))
-        packed = payload.packed(self._history, shift, self._zone, self._length)
+        shift = self._embedding()
+        counts: Counts = self._fit(self._history, source, shift)[1] if self._history.rows.size else {}
+        packed = payload.packed(payload.Told(self._history, shift, counts), self._zone, self._length, self._min_effect)
         return {"history": packed, "source": source, "prompts": self._history.prompts, "days": self._history.days}
 
     def view(self) -> BaselineView:

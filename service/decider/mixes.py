@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract import Evidence, State
-from detectors.embedding_baseline import LEVELS, EmbeddingBaseline
+from detectors.embedding_baseline import EmbeddingBaseline
+from detectors.embedding_levels import LEVELS
 from detectors.embedding_shift import EmbeddingShift
 from detectors.recursion import Recursion
 from detectors.sketch import Sketch
@@ -56,6 +57,7 @@ class Mixes:
         self.members: dict[str, NDArray[np.float64]] = {}
         self._signature: tuple[tuple[str, str], ...] = ()
         self._tokens: dict[str, str] = {}
+        self._broken: dict[str, str] = {}
         self._carried: dict[str, Carried] = {}
 
     def renew(
@@ -63,22 +65,26 @@ class Mixes:
         mixes: Mapping[str, TopicBaseline | None],
         shift: EmbeddingBaseline | None,
         rated: Mapping[str, tuple[str, NDArray[np.float64]]],
+        broken: Mapping[str, str] | None = None,
     ) -> set[str]:
         """Put baselines in force; the streams that began again with it.
 
         ``rated``: rate stream that may page -> what tells its null from another, and the weights (K,) of its components.
+        ``broken``: stream -> why the replay of the accepted windows keeps it from paging.
         """
+        self._broken = dict(broken or {})
         begun = {stream for stream, baseline in mixes.items() if self._renew_mix(stream, baseline)}
         if self._renew_shift(shift):
             begun.add("embedding_shift")
         members: dict[str, NDArray[np.float64]] = {stream: weights for stream, (_, weights) in rated.items()}
-        if "topic_mix" in self.mixes and self.baselines["topic_mix"].may_page:
+        if "topic_mix" in self.mixes and self.may_page("topic_mix"):
             members["topic_mix"] = mixture(self.baselines["topic_mix"].share.shape[1])  # type: ignore[union-attr]
-        if self.shift is not None and self.shift.baseline.may_page:
+        if self.shift is not None and self.may_page("embedding_shift"):
             members["embedding_shift"] = self.shift.weights
         signature = (
             *((stream, token) for stream, (token, _) in rated.items()),
             *((stream, self.token(stream)) for stream in members if stream not in rated),
+            *((("combined", "tickets only"),) if "combined" in self._broken else ()),
         )
         if signature != self._signature:
             self._signature, self.members = signature, members
@@ -94,8 +100,8 @@ class Mixes:
         self.mixes.pop(stream, None)
         self.baselines.pop(stream, None)
         if baseline is not None:
-            ticket, page = self._allowed(stream, baseline.may_page)
             self.baselines[stream] = baseline
+            ticket, page = self._allowed(stream)
             self.mixes[stream] = TopicMix.fit(baseline, ticket_rate=[ticket], page_rate=[page], min_effect=self._min_effect)
         return True
 
@@ -106,22 +112,23 @@ class Mixes:
         self.baselines.pop("embedding_shift", None)
         if baseline is not None:
             self.baselines["embedding_shift"] = baseline
-            self.shift = EmbeddingShift.fit(baseline, *self._allowed("embedding_shift", baseline.may_page))
+            self.shift = EmbeddingShift.fit(baseline, *self._allowed("embedding_shift"))
         return True
 
     def _is_new(self, stream: str, baseline: TopicBaseline | EmbeddingBaseline | None) -> bool:
         if baseline is self.baselines.get(stream):
             return False
-        before, self._tokens[stream] = self.token(stream), _token(baseline)
+        before, self._tokens[stream] = self.token(stream), _token(baseline, stream in self._broken)
         return self._tokens[stream] != before
 
-    def _allowed(self, stream: str, may_page: bool) -> tuple[float, float]:
+    def _allowed(self, stream: str) -> tuple[float, float]:
         ticket, page = self._rates[stream]
-        return ticket, page if may_page else 0.0
+        return ticket, page if self.may_page(stream) else 0.0
 
     def _together(self) -> Recursion:
         weights = np.concatenate([weights / len(self.members) for weights in self.members.values()])
         ticket, page = self._rates["combined"]
+        page = 0.0 if "combined" in self._broken else page
         return Recursion.fit(ticket_rate=[ticket], page_rate=[page], weights=weights)
 
     def token(self, stream: str) -> str:
@@ -138,6 +145,8 @@ class Mixes:
 
     def may_page(self, stream: str) -> bool:
         """Whether the budget of pages holds for the stream now."""
+        if stream in self._broken:
+            return False
         return (stream == "combined" and self.combined is not None) or (stream in self.baselines and self.baselines[stream].may_page)
 
     def knows(self, carried: Carried) -> bool:
@@ -147,10 +156,10 @@ class Mixes:
     def why(self, stream: str) -> str | None:
         """What keeps a stream from paging."""
         if stream == "combined":
-            return None if self.combined else "fewer than two streams may page"
+            return self._broken.get(stream) if self.combined else "fewer than two streams may page"
         if not self.has(stream):
             return "no baseline of it is accepted"
-        return _STAGES.get(self.baselines[stream].stage)
+        return _STAGES.get(self.baselines[stream].stage) or self._broken.get(stream)
 
     def flag(self, sketch: Sketch) -> int:
         """Whether ``embedding_shift`` flagged the newest window, 1 or 0; -1 where it does not know."""
@@ -280,11 +289,11 @@ def _kept(state: State) -> State:
     return {name: array for name, array in state.items() if name in _SHOWN or name.startswith("recursion_")}
 
 
-def _token(baseline: TopicBaseline | EmbeddingBaseline | None) -> str:
-    """A hash of everything a detector takes from its baseline."""
+def _token(baseline: TopicBaseline | EmbeddingBaseline | None, broken: bool) -> str:
+    """A hash of everything a detector takes from its baseline, and whether the replay keeps it from paging."""
     if baseline is None:
         return ""
-    digest = blake2b(str(baseline.may_page).encode(), digest_size=8)
+    digest = blake2b(str(baseline.may_page and not broken).encode(), digest_size=8)
     names = (
         ("upper", "lower", "design_effect")
         if isinstance(baseline, TopicBaseline)

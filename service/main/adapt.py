@@ -153,8 +153,8 @@ def _stream_readings(snapshot: DeciderSnapshot) -> Iterator[StreamReading]:
 
 
 def _promise(accepted: AcceptedBaseline | None, stream: StreamView) -> bool | None:
-    """Whether the replay at acceptance was consistent with the budget of pages; a slice goes by the same stream of its model."""
-    replayed = accepted.promises.get(stream.stream) if accepted else None
+    """Whether the replay at acceptance was consistent with the budget of pages; None where the stream was not covered."""
+    replayed = accepted.promises.get((stream.slice, stream.stream)) if accepted else None
     return None if replayed is None else replayed.kept
 
 
@@ -212,7 +212,7 @@ def baselines(model: ModelView, decider: DeciderSnapshot, window: float) -> Iter
         row = Baseline(model.model_name, stream.stream, view.phase, stream.null, days=view.days, candidate=candidate, note=note)
         row = replace(row, slice=stream.slice, promise=_promise(accepted, stream), why=stream.why)
         row = replace(row, prompts=float(stream.series.n.mean()) if stream.series.n.size else None)
-        if (promise := accepted.promises.get(stream.stream) if accepted else None) is not None:
+        if (promise := accepted.promises.get((stream.slice, stream.stream)) if accepted else None) is not None:
             row = replace(row, told=promise.reason, smallest_budget=promise.smallest_budget)
         if (threshold := stream.thresholds.get("page")) is not None:
             row = replace(row, false_page_every=window * 10**threshold)
