@@ -5,12 +5,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from service.decider.baselines import STREAMS
-from service.decider.fitting import usual_bound
+from service.decider.acceptance import entries
 from service.decider.incidents import VERDICTS, Incidents
 from service.decider.judge import Judge
 from service.decider.learning import Learning, Refused
-from service.records import WHOLE, AuditEntry, BaselineEntry, Command
+from service.records import AuditEntry, BaselineEntry, Command
 
 REMEMBERED = 10_000
 """Command ids kept, so that a repeat does nothing."""
@@ -82,10 +81,7 @@ class Commands:
         self._judge.end_all(model, command.actor, command.time, "monitor", "a baseline was accepted")
         self._judge.renew(model)
         if learning.accepted:
-            for stream, flag in STREAMS.items():
-                rate, source = learning.accepted.rates[WHOLE, stream], learning.accepted.source
-                figures = (float(rate.rate), usual_bound(rate), float(rate.design_effect), int(rate.days), rate.stage)
-                self._baselines.append(BaselineEntry(model, flag, command.time, command.actor, reason, source, *figures))
+            self._baselines += entries(model, learning.accepted)
         return outcome
 
     def _reset(self, command: Command) -> str:

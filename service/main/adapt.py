@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from service.api.view import Baseline, Expected, History, ModelCard, Monitor, Status, StreamCard
+from detectors.topic_baseline import TopicBaseline
+from service.api.view import Baseline, Expected, History, MedianTopic, ModelCard, Monitor, Status, StreamCard
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
@@ -72,7 +73,9 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         incidents=decider.incidents,
         monitor=monitor,
         recent=decider.recent,
-        baselines=[row for model in decider.models for row in baselines(model, decider, config.windows.length)],
+        baselines=[
+            row for model in decider.models for row in baselines(model, decider, config.windows.length, config.detection.min_effect)
+        ],
         expectations=[
             Expected(model.model_name, each.id, each.name, each.until, each.actor, each.reason)
             for model in decider.models
@@ -200,7 +203,7 @@ def _notes(model: ModelView, config: Config, watermark: float) -> Iterator[str]:
         yield f"Asks for a baseline: {baseline.asks}. tiltmeter baseline accept {model.model_name}"
 
 
-def baselines(model: ModelView, decider: DeciderSnapshot, window: float) -> Iterator[Baseline]:
+def baselines(model: ModelView, decider: DeciderSnapshot, window: float, min_effect: float) -> Iterator[Baseline]:
     """One row of ``/v1/baseline`` for each stream of a model and of its slices."""
     view, accepted = model.baseline, model.baseline.accepted
     candidate = view.candidate.source if view.candidate else None
@@ -226,10 +229,20 @@ def baselines(model: ModelView, decider: DeciderSnapshot, window: float) -> Iter
                 design_effect=float(learned.design_effect),
                 days=int(learned.days),
             )
+        if accepted is not None and stream.stream == "topic_mix" and (mix := accepted.mixes.get(stream.stream)) is not None:
+            row = replace(row, median_topic=_median_topic(mix, min_effect))
         if accepted is not None:
             stage = ": ".join(part for part in (view.phase, _stage(accepted, stream)) if part)
             row = replace(row, accepted_by=accepted.actor, accepted=accepted.accepted, stage=stage)
         yield row
+
+
+def _median_topic(mix: TopicBaseline, min_effect: float) -> MedianTopic:
+    share = np.median(mix.share, axis=0)
+    known = np.argsort(share[:-1])  # the last is none of the topics
+    at = int(known[known.size // 2])
+    null = float(np.median(mix.upper[:, at])) + min_effect
+    return MedianTopic(float(share[at]), min(null, 1.0), float(mix.design_effect[at]), share.size)
 
 
 def _stage(accepted: AcceptedBaseline, stream: StreamView) -> str | None:

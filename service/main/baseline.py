@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.api import words
+from service.bundle.detection import UNTOLD
 from service.main.remote import DEFAULT_URL, TokenFile, Url, call, carry_out, console
 
 if TYPE_CHECKING:
@@ -38,10 +39,15 @@ def show(
         raise typer.Exit(1)
     console().print(_streams(rows))
     for name in dict.fromkeys(row["model_name"] for row in rows):
-        told = dict.fromkeys(f"{row['stream']}: {row['told']}" for row in rows if row["model_name"] == name and row["told"])
+        told = dict.fromkeys(f"{_stream(row)}: {row['told']}" for row in rows if row["model_name"] == name and row["told"])
         for line in told:
             console().print(line, markup=False)
     console().print(_rises(rows, answer["window"]))
+    typer.echo(f"embedding_shift is not in the table: {UNTOLD}")
+
+
+def _stream(row: Mapping[str, Any]) -> str:
+    return " ".join(part for part in (row["slice"], row["stream"]) if part)
 
 
 def _streams(rows: Sequence[Mapping[str, Any]]) -> "Table":
