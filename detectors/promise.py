@@ -160,7 +160,7 @@ def by_hour(parts: Parts, n: NDArray[np.int64], x: NDArray[np.int64]) -> list[Ho
 
 def too_short(days: int) -> str:
     """Why so few whole days are not replayed."""
-    return f"not replayed: {days} whole days are too few to check, {PAGING_DAYS} are needed"
+    return f"not replayed: {days} whole {'day is' if days == 1 else 'days are'} too few to check, {PAGING_DAYS} are needed"
 
 
 def learned_without(hours: Hours, parts: Parts, delta: float, block: int) -> list[SeasonalBaseline]:

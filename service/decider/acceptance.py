@@ -41,16 +41,18 @@ def objection(rates: Mapping[str, SeasonalBaseline], prompts: int, hours: float,
 
 def entries(model: str, accepted: Baseline) -> Iterator[BaselineEntry]:
     """The null in force of every stream that has one; ``combined`` has that of its members."""
-    said = accepted.accepted or 0.0, accepted.actor or "", accepted.reason or "", accepted.source
+
+    def entry(flag: str, rate: float, bound: float, effect: float, days: int, stage: str, why: str | None) -> BaselineEntry:
+        time, actor, reason = accepted.accepted or 0.0, accepted.actor or "", accepted.reason or ""
+        return BaselineEntry(model, flag, time, actor, reason, accepted.source, rate, bound, effect, days, stage, why)
+
     for (slice_, stream), rate in accepted.rates.items():
-        flag = f"{slice_}/{stream}" if slice_ else STREAMS.get(stream, stream)
-        figures = float(rate.rate), float(np.median(rate.bound)), float(rate.design_effect), int(rate.days), rate.stage
-        yield BaselineEntry(model, flag, *said, *figures, accepted.why(slice_, stream))
+        flag, bound = f"{slice_}/{stream}" if slice_ else STREAMS.get(stream, stream), float(np.median(rate.bound))
+        yield entry(flag, float(rate.rate), bound, float(rate.design_effect), int(rate.days), rate.stage, accepted.why(slice_, stream))
     for stream, mix in accepted.mixes.items():
         largest = int(mix.share.sum(axis=0).argmax())
         share, upper = (float(np.median(table[:, largest])) for table in (mix.share, mix.upper))
-        figures = share, upper, float(mix.design_effect[largest]), int(mix.days), mix.stage
-        yield BaselineEntry(model, stream, *said, *figures, accepted.broken("", stream))
+        yield entry(stream, share, upper, float(mix.design_effect[largest]), int(mix.days), mix.stage, accepted.broken("", stream))
     if (shift := accepted.shift) is not None:
         figures = float(LEVELS[0]), float(shift.null[0, 0]), float(shift.design_effect[0]), int(shift.days), shift.stage
-        yield BaselineEntry(model, "embedding_shift", *said, *figures, accepted.broken("", "embedding_shift"))
+        yield entry("embedding_shift", *figures, accepted.broken("", "embedding_shift"))

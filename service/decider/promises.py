@@ -59,7 +59,7 @@ class Replay:
     def _sliced(self, recorded: Recorded, places: Sequence[Place]) -> dict[Place, Counted]:
         """Rate streams of slices; what is judged of so many shares one chance of a false verdict."""
         n, x = self._columns(recorded, places)
-        seen = [place for place, any_ in zip(places, n.any(axis=0).tolist(), strict=True) if any_]
+        seen = [place for i, place in enumerate(places) if n[:, i].any()]
         if not seen:
             return {}
         n, x = self._columns(recorded, seen)
