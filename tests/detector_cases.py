@@ -148,7 +148,7 @@ class ChangePointCase(Case):
         return np.array([(c.start, c.low, c.high) for c in changes], float)
 
     def largest(self, size):
-        return self.streams * (HISTORY + 1_024) * 16 + 1_000
+        return self.streams * (HISTORY + 1_024) * 8 + 1_000
 
 
 def mix_baseline(effect: float = 2.0) -> TopicBaseline:
