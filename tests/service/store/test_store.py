@@ -73,7 +73,8 @@ def test_writing_a_step_twice_changes_nothing_and_writing_it_changed_replaces_it
     assert len(store.verdicts()) == 2
     assert len(store.windows()) == 2
     assert store.incidents() == [incident(60.0)]
-    closed = incident(60.0, closed=120.0, closed_by="recovery", severity="none", verdict="recovered")
+    shares = {"p_values_before": [0.5, 0.5], "p_values_after": [0.25, 0.75]}
+    closed = incident(60.0, **shares, grew=[3, -1], closed=120.0, closed_by="recovery", severity="none", verdict="recovered")
     store.upsert([step(0, n=101), Closed(None, {}, (), (closed,))])
     assert {row.n for row in store.windows()} == {101}
     assert store.incidents() == [closed]
