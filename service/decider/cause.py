@@ -124,13 +124,14 @@ class Causes:
     def _normal(self, key: StreamKey, start: float) -> list[float] | None:
         """Shares of prompts by p-value when nothing is wrong; None where those since ``start`` are not known.
 
-        They are what the accepted baseline holds; of a slice, for which none is kept, the windows before ``start`` where they are enough;
-        else what the fine-tuning set says: p-values are uniform.
+        They are what the accepted baseline holds; of a slice, and of a baseline that holds none, the windows kept before ``start`` where
+        they are enough; else what the fine-tuning set says: p-values are uniform.
         """
         track, accepted = self._tracks[key[:2]], self._learning[key.model_name].accepted
-        before = track.p_values(until=start) if key.slice else np.array(accepted.p_values if accepted and accepted.p_values else [0])
         if not track.p_values(start).any():
             return None
+        learned = accepted.p_values if accepted and not key.slice else None
+        before = track.p_values(until=start) if learned is None else np.array(learned)
         return shares(before) if before.sum() >= ENOUGH else BIN_WIDTHS.round(5).tolist()
 
     def _towards(self, model: str, start: float) -> str:

@@ -95,7 +95,7 @@ def moved(
     fallen = [i for i in order[::-1].tolist() if rise[i] <= -POINT and high[i] < before[i]][:2]
     parts = []
     for verb, found in (("grew", grown), ("fell", fallen)):
-        told = [f"{words(topics, i)} {percent(before[i])} to {percent(share[i])} ({percent(low[i])} to {percent(high[i])})" for i in found]
+        told = [f"{words(topics, i)} {percent(before[i])} -> {percent(share[i])} ({percent(low[i])} to {percent(high[i])})" for i in found]
         if told:
             parts.append(f"{verb}: {', '.join(told)}")
     return "; ".join(parts), grown

@@ -7,7 +7,6 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from service.main.incident_text import details, texts
 from service.main.remote import DEFAULT_URL, TokenFile, Url, call, carry_out, console
 
 app = typer.Typer(no_args_is_help=True, help="List, show, acknowledge and close incidents of a running service.")
@@ -71,6 +70,8 @@ def show(
 
         tiltmeter incident show support-bot-ood_share-page-1767225600 --examples
     """
+    from service.main.incident_text import details, texts
+
     place = f"/v1/incidents/{quote(incident, safe='')}"
     for line in details(call("GET", url, place)):
         typer.echo(line)
