@@ -38,11 +38,14 @@ def p_value_plot(incident: Incident) -> str:
     steps = " ".join(f"{(i + side) * width:.1f},{_y(share, top):.1f}" for i, share in enumerate(before) for side in (0, 1))
     names = edges()
     labels = "".join(f'<span style="left:{100 * (i + 1) / len(after):.1f}%">{names[i]}</span>' for i in _SHOWN)
+    drawing = (
+        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(summary(before, after), quote=True)}">{bars}<polyline class="line before" points="{steps}"/></svg>'
+    )
     return (
-        '<figure class="p-values"><figcaption><span>p-values: strange prompts on the left; bars since the change, line before it'
-        f'</span></figcaption><div class="plot small"><div class="area"><svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" preserveAspectRatio="none" '
-        f'role="img" aria-label="{escape(summary(before, after), quote=True)}">{bars}<polyline class="line before" points="{steps}"/>'
-        f'</svg></div><div class="times">{labels}</div></div></figure>'
+        '<figure class="p-values"><figcaption><span>How strange prompts are (p-value), the strangest on the left: bars since the change, '
+        f'line before it</span></figcaption><div class="plot small"><div class="area">{drawing}</div><div class="times">{labels}</div>'
+        "</div></figure>"
     )
 
 
