@@ -50,7 +50,14 @@ class Models:
         """What the decider must know."""
         return {
             name: Watched(
-                bundle.digest, bundle.nulls, bundle.topics, model.owner, model.weight, tuple(model.slices.values), model.slices.weight
+                bundle.digest,
+                bundle.nulls,
+                bundle.topics,
+                model.owner,
+                model.weight,
+                tuple(model.slices.values),
+                model.slices.weight,
+                bundle.landmarks(),
             )
             for name, bundle in self.bundles.items()
             for model in [config.models[name]]
