@@ -151,7 +151,7 @@ def replay_files(options: Options) -> str | None:
     scoring = Graphs(models, config.compute).scoring()
     learned = {}
     if options.learn_from:
-        learned = learn(configuration(options, paths=[str(path) for path in options.learn_from]), models, scoring)
+        learned, _ = learn(configuration(options, paths=[str(path) for path in options.learn_from]), models, scoring)
     decider = Decider(models.watched(config), config, "service" if options.config and not learned else "replay")
     began = clock.monotonic()
     with ExitStack() as files:
