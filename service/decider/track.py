@@ -27,6 +27,9 @@ RECENT = 60
 """Windows that decide whether there is enough data."""
 
 
+_FLAGS = {"embedding_shift": "flag", "volume": "unusual"}
+
+
 class Topic(Protocol):
     """One reference topic of a bundle: words of the allow-list and share of the fine-tuning set."""
 
@@ -90,7 +93,7 @@ class Track:
         self._rates = tuple(RATES) if whole else SLICED
         self._streams = (*PAGING, *TICKETS) if whole else SLICED
         evidence = ("<f4", (len(self._streams),))
-        row = [("start", "<i8"), ("hour", "<i2"), ("n", "<i4"), ("x", "<i4", (len(self._rates),)), ("flag", "i1")]
+        row = [("start", "<i8"), ("hour", "<i2"), ("n", "<i4"), ("x", "<i4", (len(self._rates),)), ("flag", "i1"), ("unusual", "i1")]
         self._windows = Ring(np.dtype([*row, ("ticket", *evidence), ("page", *evidence)]), SHOWN if whole else SHOWN_SLICE)
         self._whole = whole
         self._tables: Ring | None = None
@@ -104,12 +107,14 @@ class Track:
         sketch: Sketch,
         x: NDArray[np.int64],
         flag: int,
+        unusual: int,
         ticket: NDArray[np.float64],
         page: NDArray[np.float64],
     ) -> None:
-        """Add one closed window: ``x`` of its rate streams, whether the embedding was flagged (-1: not known), evidence of its streams."""
+        """Add one closed window: ``x`` of its rate streams, whether the embedding and whether the volume was flagged (-1: not known), and the
+        evidence of its streams."""
         self._recent = None
-        self._windows.append((start, hour, sketch.n, x, flag, ticket, page))
+        self._windows.append((start, hour, sketch.n, x, flag, unusual, ticket, page))
         if not self._whole:
             return
         tables = [counts(sketch, stream) for stream in MIXES]
@@ -135,9 +140,9 @@ class Track:
         """What a stream counted in all windows kept, or in the ``newest`` of them."""
         rows = self._windows.rows
         rows = rows if newest is None else rows[rows.size - min(newest, rows.size) :]
-        if carried.member == "embedding_shift":
-            rows = rows[rows["flag"] >= 0]
-            return _columns(rows, np.ones(rows.size, np.int64), rows["flag"])
+        if (column := _FLAGS.get(carried.member)) is not None:
+            rows = rows[rows[column] >= 0]
+            return _columns(rows, np.ones(rows.size, np.int64), rows[column])
         if carried.member in MIXES:
             table = self.table(carried.member)
             rows = rows[max(0, rows.size - len(table)) :]

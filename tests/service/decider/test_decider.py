@@ -355,8 +355,8 @@ def test_a_handful_of_prompts_is_not_accepted_and_what_is_missing_is_said(decide
     [step] = play(decider, log.command("baseline.accept", model="bot", reason="looks right"))
     assert step.audit[0].outcome == (
         "refused: not enough is learned from live: 1 of 24 hours are learned; "
-        "up to 99.79% strange would count as normal (12 prompts, worth 1 independent; 3,421 more needed); "
-        "up to 99.62% far would count as normal (12 prompts, worth 1 independent; 1,292 more needed) (--anyway accepts it all the same)"
+        "up to 99.81% strange would count as normal (12 prompts, worth 1 independent; 3,496 more needed); "
+        "up to 99.65% far would count as normal (12 prompts, worth 1 independent; 1,315 more needed) (--anyway accepts it all the same)"
     )
     assert step.baselines == ()
     after = decider.picture(active=True, now=0)
@@ -461,11 +461,11 @@ def test_adding_a_model_keeps_what_the_others_know_but_their_share_of_the_budget
     assert closed == {"ticket", "page"}
 
 
-@pytest.mark.parametrize(("state", "message"), [(b"nonsense", "holds no state"), (None, "reads tiltmeter.decider version 2")])
+@pytest.mark.parametrize(("state", "message"), [(b"nonsense", "holds no state"), (None, "reads tiltmeter.decider version 3")])
 def test_a_checkpoint_of_another_kind_or_version_is_refused(decider: Decider, state: bytes | None, message: str) -> None:
     import json
     import zlib
 
-    newer = zlib.compress(json.dumps({"kind": "tiltmeter.decider", "version": 3}).encode())
+    newer = zlib.compress(json.dumps({"kind": "tiltmeter.decider", "version": 4}).encode())
     with pytest.raises(UnknownState, match=message):
         decider.restore(state or newer)
