@@ -139,9 +139,7 @@ class _Blocks:
     days: int
 
     @classmethod
-    def of(
-        cls, start: NDArray[np.int64], n: NDArray[np.int64], day: NDArray[np.int64], hour: NDArray[np.int64], seconds: float
-    ) -> Self:
+    def of(cls, start: NDArray[np.int64], n: NDArray[np.int64], day: NDArray[np.int64], hour: NDArray[np.int64], seconds: float) -> Self:
         """Add windows up; the first and the last block are left out, which may have begun before or go on."""
         index, first, inverse = np.unique((start // seconds).astype(np.int64), return_index=True, return_inverse=True)
         total = np.bincount(inverse, weights=n, minlength=index.size)[1:-1]
@@ -161,7 +159,8 @@ class _Blocks:
 
 def _learned(blocks: _Blocks, delta: float) -> VolumeBaseline:
     judged = ~np.isnan(blocks.y)
-    y, day, hour, index = (values[judged] for values in (blocks.y, blocks.day, blocks.hour, blocks.index))
+    y = blocks.y[judged]
+    day, hour, index = (values[judged] for values in (blocks.day, blocks.hour, blocks.index))
     _, of_day, size = np.unique(day, return_inverse=True, return_counts=True)
     effect = np.array([np.median(y[of_day == i]) for i in range(size.size)])
     left = y - effect[of_day]

@@ -74,8 +74,10 @@ def changed(counted: str, share: float, low: float, high: float, since: float, n
 def traffic(found: float, usual: float, since: float) -> str:
     """Prompts a minute since a change of volume began, and as they usually are.
 
-    >>> traffic(210.3, 640.0, 0.0), traffic(12_500.0, 4_000.0, 0.0)[:42], traffic(0.2, 3.0, 0.0)[-61:-29]
-    ('fewer prompts than usual at this hour: 210 a minute instead of 640, since 01 Jan 00:00 UTC', 'more prompts than usual at this hour: 12,50', ': 0.2 a minute instead of 3.0, si')
+    >>> traffic(210.3, 640.0, 0.0)
+    'fewer prompts than usual at this hour: 210 a minute instead of 640, since 01 Jan 00:00 UTC'
+    >>> traffic(12_500.0, 3.21, 0.0)[:-24]
+    'more prompts than usual at this hour: 12,500 a minute instead of 3.2'
     """
     first, second = (f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" for rate in (found, usual))
     word = "fewer" if found < usual else "more"

@@ -142,7 +142,10 @@ class Streams:
             if null.page and self.full[1, i] > 0:
                 rated[self.keys[i].stream] = (self._tokens[self._rate[i]], np.full(RISE.size, 1 / RISE.size))
         mixes = {stream: learning.mix(stream) for stream in ("topic_mix", "language", "length")}
-        begun = [self.index[StreamKey(model, WHOLE, stream)] for stream in sorted(self.mixes[model].renew(mixes, learning.shift(), learning.volume(), rated))]
+        begun = [
+            self.index[StreamKey(model, WHOLE, stream)]
+            for stream in sorted(self.mixes[model].renew(mixes, learning.shift(), learning.volume(), rated))
+        ]
         self._forget_recovery(begun)
         return begun
 
@@ -182,8 +185,8 @@ class Streams:
                     _put(evidence, self.index[StreamKey(name, WHOLE, stream)], one)
         for name, mixes in self.mixes.items():
             prompts = found[name, WHOLE].n if (name, WHOLE) in found else 0
-            if (one := mixes.traffic(start, hour, int(prompts), self._length)) is not None:
-                _put(evidence, self.index[StreamKey(name, WHOLE, "volume")], one)
+            if (traffic := mixes.traffic(start, hour, int(prompts), self._length)) is not None:
+                _put(evidence, self.index[StreamKey(name, WHOLE, "volume")], traffic)
         self.views.take(found, n, x)
         recovered = np.zeros(2 * len(self), bool)
         if self.recovery.running.any():

@@ -111,8 +111,8 @@ class Track:
         ticket: NDArray[np.float64],
         page: NDArray[np.float64],
     ) -> None:
-        """Add one closed window: ``x`` of its rate streams, whether the embedding and whether the volume was flagged (-1: not known), and the
-        evidence of its streams."""
+        """Add one closed window: ``x`` of its rate streams, whether embedding and volume were flagged (-1: not known), and the evidence of
+        its streams."""
         self._recent = None
         self._windows.append((start, hour, sketch.n, x, flag, unusual, ticket, page))
         if not self._whole:

@@ -1,8 +1,8 @@
 """What each stream shows of a window: prompts, those it is about, and the null they are held against.
 
 A rate stream shows its own counts. A stream of many categories shows the category that carries its evidence, ``embedding_shift`` whether
-the window was flagged (n = 1), ``volume`` whether the block was that it completed, ``combined`` what its member shows that carries. While an incident is open that choice is pinned, so that
-recovery and shares are about what was told.
+the window was flagged (n = 1), ``volume`` whether the block was that it completed, ``combined`` what its member shows that carries.
+While an incident is open that choice is pinned, so that recovery and shares are about what was told.
 """
 
 from collections.abc import Mapping, Sequence

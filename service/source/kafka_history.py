@@ -56,9 +56,7 @@ class TopicHistory:
         DataError: the broker does not answer, or there is nothing to read.
     """
 
-    def __init__(
-        self, settings: KafkaSettings, decoder: Decoder, since: float | None, *, environ: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, settings: KafkaSettings, decoder: Decoder, since: float | None, *, environ: Mapping[str, str] | None = None) -> None:
         check_client_libraries()
         self._settings, self._decoder = settings, decoder
         self._paused: frozenset[Partition] = frozenset()
@@ -80,7 +78,9 @@ class TopicHistory:
         self._hold()
 
     def _find(self, consumer: KafkaConsumer, since: float | None) -> dict[TopicPartition, _Stretch]:
-        partitions = [TopicPartition(self._settings.topic, number) for number in sorted(consumer.partitions_for_topic(self._settings.topic))]
+        partitions = [
+            TopicPartition(self._settings.topic, number) for number in sorted(consumer.partitions_for_topic(self._settings.topic))
+        ]
         consumer.assign(partitions)
         ends = consumer.end_offsets(partitions, timeout_ms=RPC)
         first = consumer.beginning_offsets(partitions, timeout_ms=RPC)
@@ -118,11 +118,18 @@ class TopicHistory:
             self._heard = time.monotonic()
             self._hold()
         elif time.monotonic() - self._heard > PATIENCE and not all(stretch.ended for stretch in self._stretches.values()):
-            raise DataError(f"Kafka at {self._settings.bootstrap_servers} has given no record of '{self._settings.topic}' for {PATIENCE:g} s")
+            raise DataError(
+                f"Kafka at {self._settings.bootstrap_servers} has given no record of '{self._settings.topic}' for {PATIENCE:g} s"
+            )
         return Batch(prompts, positions, self._progress(), self._names, rejected)
 
     def _take(
-        self, partition: TopicPartition, some: Sequence[Any], prompts: list[Prompt], rejected: Counter[str], positions: dict[Partition, Span]
+        self,
+        partition: TopicPartition,
+        some: Sequence[Any],
+        prompts: list[Prompt],
+        rejected: Counter[str],
+        positions: dict[Partition, Span],
     ) -> None:
         stretch, name = self._stretches[partition], partition_name(partition)
         some = [record for record in some if stretch.next <= record.offset < stretch.end]
@@ -149,9 +156,7 @@ class TopicHistory:
                 stretch.next = passed
 
     def _progress(self) -> dict[Partition, Progress]:
-        return {
-            partition_name(partition): Progress(stretch.reached, ended=stretch.ended) for partition, stretch in self._stretches.items()
-        }
+        return {partition_name(partition): Progress(stretch.reached, ended=stretch.ended) for partition, stretch in self._stretches.items()}
 
     def _trouble(self, error: KafkaError) -> Exception:
         if isinstance(error, OffsetOutOfRangeError):

@@ -96,7 +96,14 @@ def test_every_stream_is_tested_once_a_baseline_is_accepted(production: Producti
     assert [(s.slice, s.stream) for s in before] == [("", stream) for stream in (*PAGING, *TICKETS)] + [
         (slice_, stream) for slice_ in SLICES for stream in SLICED
     ]
-    assert {s.stream for s in before if s.state == "learning"} == {*MIXES, "embedding_shift", "combined", "new_topic", "truncation", "volume"}
+    assert {s.stream for s in before if s.state == "learning"} == {
+        *MIXES,
+        "embedding_shift",
+        "combined",
+        "new_topic",
+        "truncation",
+        "volume",
+    }
     steps = production.play(48)
     assert {level for _, _, level in last(steps)} <= {"ticket"}
     picture = production.decider.picture(active=True, now=0).streams

@@ -1,7 +1,6 @@
 """``baseline learn`` from files and from a topic, with a consumer that is not there; tests/integration has the real one."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -81,7 +80,7 @@ class Consumer:
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Consumer]]:
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Consumer]:
     """Consumers that are handed out, one after the other."""
     waiting: list[Consumer] = []
 
@@ -92,7 +91,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Consumer]]:
         return waiting.pop(0)
 
     monkeypatch.setattr(kafka_history, "open_consumer", open_consumer)
-    yield waiting
+    return waiting
 
 
 def said(text: str, **more: object) -> bytes:
@@ -206,7 +205,7 @@ def configured(bundle: Path, tmp_path: Path) -> Path:
 
 def test_a_topic_teaches_one_model_of_the_configuration(opened: list[Consumer], configured: Path) -> None:
     log = [(MONDAY + 60 * i, said("help my card", model="shop" if i % 4 == 0 else "bot")) for i in range(3 * 1440)]
-    opened.append(Consumer(log[:2000] + [(MONDAY + 60 * 2000, said("whose"))] + log[2000:]))
+    opened.append(Consumer([*log[:2000], (MONDAY + 60 * 2000, said("whose")), *log[2000:]]))
     learned = learn_history(["prompts"], None, configured, "bot", None, None, "2026-01-06")
     assert (learned.prompts, learned.days) == (1440 // 4 * 3 * 2, 2)
     assert learned.source == "topic prompts since 2026-01-06 00:00 UTC"
