@@ -143,12 +143,12 @@ class Track:
         if (column := _FLAGS.get(carried.member)) is not None:
             rows = rows[rows[column] >= 0]
             return _columns(rows, np.ones(rows.size, np.int64), rows[column])
-        if carried.member in MIXES:
+        if carried.member in MIXES and self._tables is not None:
             table = self.table(carried.member)
             rows = rows[max(0, rows.size - len(table)) :]
             table = table[len(table) - rows.size :]
             return _columns(rows, table.sum(axis=1), table[:, carried.category])
-        if carried.member not in self._rates:  # combined, while nothing is combined
+        if carried.member not in self._rates:  # combined, while nothing is combined; categories, before the first window
             return _columns(rows[:0], rows["n"][:0], rows["n"][:0])
         return _columns(rows, rows["n"], rows["x"][:, self._rates.index(carried.member)])
 

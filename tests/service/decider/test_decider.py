@@ -403,7 +403,7 @@ def test_history_is_learned_and_becomes_a_command() -> None:
     teacher, log = Decider(watched(), settings(), "history"), Log()
     for i in range(16 * 1440 // 10):
         x = int(rng.binomial(200, 0.03))
-        log.window(START + 600 * i, 200, x, int(rng.binomial(x, 0.2)))
+        log.window(START + 600 * i, 200, x, int(rng.binomial(x, 0.2)), (50, 150, 0, 0, 0))
     steps = play(teacher, log)
     assert incidents(steps) == []
     payload = teacher.learned("bot", "last month")
@@ -413,6 +413,8 @@ def test_history_is_learned_and_becomes_a_command() -> None:
     assert strange.rate == pytest.approx(0.03, rel=0.05)
     assert (strange.days, strange.stage, strange.source) == (16, "paging", "last month")
     assert 1 <= strange.design_effect < 2
+    before_the_first_window = student.picture(active=True, now=0).streams
+    assert all(stream.series.n.size == 0 and stream.share is None for stream in before_the_first_window)
 
 
 def test_a_key_seen_before_is_left_out(decider: Decider, log: Log) -> None:
