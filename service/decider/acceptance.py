@@ -7,6 +7,7 @@ import numpy as np
 from detectors.baseline import RateBaseline
 from detectors.embedding_levels import LEVELS
 from detectors.seasonal import SeasonalBaseline
+from detectors.volume_baseline import LEVELS as VOLUME_LEVELS
 from service.decider.baselines import STREAMS, Baseline
 from service.records import BaselineEntry
 
@@ -56,3 +57,6 @@ def entries(model: str, accepted: Baseline) -> Iterator[BaselineEntry]:
     if (shift := accepted.shift) is not None:
         figures = float(LEVELS[0]), float(shift.null[0, 0]), float(shift.design_effect[0]), int(shift.days), shift.stage
         yield entry("embedding_shift", *figures, accepted.broken("", "embedding_shift"))
+    if (volume := accepted.volume) is not None:
+        figures = float(VOLUME_LEVELS[0]), float(volume.null[:, 0].max()), float(volume.design_effect), int(volume.days), volume.stage
+        yield entry("volume", *figures, "this stream opens tickets only")

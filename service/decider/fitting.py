@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import Blocks, RateBaseline
-from detectors.embedding_baseline import EmbeddingBaseline
 from detectors.seasonal import WEEK_HOURS, SeasonalBaseline
 from detectors.topic_baseline import TopicBaseline
 from service.decider.acceptance import objection
 from service.decider.baselines import STREAMS, TICKET_RATES, Baseline, Place, rounded, shift_from_json, shift_to_json
 from service.decider.budget import SLICED, TABLES
 from service.decider.history import History
+from service.decider.payload import Told
 from service.decider.promises import Counts, Replay
 from service.decider.promises import judged as promised
 from service.records import WHOLE
@@ -22,7 +22,7 @@ from service.records import WHOLE
 DELTA = 0.01
 """Probability that any bound of one baseline is too low, split evenly over its streams."""
 
-_MODEL_STREAMS = len(STREAMS) + len(TICKET_RATES) + len(TABLES) + 1
+_MODEL_STREAMS = len(STREAMS) + len(TICKET_RATES) + len(TABLES) + 2
 
 
 def share_of_delta(slices: int) -> float:
@@ -47,34 +47,30 @@ def fit_mixes(history: History, slices: Sequence[str]) -> dict[str, TopicBaselin
 
 
 def fit(
-    history: History,
-    slices: Sequence[str],
-    block: int,
-    *,
-    shift: EmbeddingBaseline | None,
-    page_rates: Mapping[Place, float],
-    min_effect: float,
-    source: str,
-    counts: Counts | None = None,
+    told: Told, slices: Sequence[str], block: int, *, page_rates: Mapping[Place, float], min_effect: float, source: str
 ) -> tuple[Baseline, Counts]:
-    """Everything, and what the replay of the promise counted; ``counts``: of a history that was replayed where it was learned.
+    """Everything, and what the replay of the promise counted: here, unless the history was replayed where it was learned.
 
     Cost: 1 s, and that of :class:`service.decider.promises.Replay`.
     """
+    history, shift, counts = told.history, told.shift, told.counts
     rates, mixes, span = fit_rates(history, slices, block), fit_mixes(history, slices), history.span()
     if counts is None:
         replay = Replay(history, slices, page_rates, block=block, delta=share_of_delta(len(slices)), min_effect=min_effect)
         counts = replay.run(rates, mixes.get("topic_mix"), shift)
+    p_values = history.p_values().tolist()
     baseline = Baseline(
         rates=rates,
         promises=promised(counts, page_rates),
         mixes=mixes,
         shift=shift and shift_from_json(shift_to_json(shift)),
+        volume=told.volume,
         source=source,
         prompts=history.prompts,
         days=history.days,
         first=None if span is None else date.fromordinal(span[0]).isoformat(),
         last=None if span is None else date.fromordinal(span[1]).isoformat(),
+        p_values=tuple(p_values) if any(p_values) else None,
     )
     return baseline, counts
 

@@ -17,6 +17,7 @@ from detectors.embedding_baseline import EmbeddingBaseline
 from detectors.seasonal import SeasonalBaseline, block_hours
 from detectors.sketch import Sketch
 from detectors.topic_baseline import TopicBaseline
+from detectors.volume_baseline import VolumeBaseline
 from service.config import Config
 from service.decider import baselines, fitting, payload
 from service.decider.baselines import STREAMS, TICKET_RATES, Baseline, Null, Place
@@ -176,6 +177,10 @@ class Learning:
         """Why the replay of the accepted windows keeps a stream of the whole model from paging; None where it does not."""
         return self.accepted.broken(WHOLE, stream) if self.accepted else None
 
+    def volume(self) -> VolumeBaseline | None:
+        """What volume is tested against; None while it is learned."""
+        return self.accepted.volume if self.accepted else None
+
     def expected(self, slice_: str, stream: str, topic: int | None, time: float) -> str | None:
         """Who announced a crossing of this stream that ``topic`` carries, and why: it opens a ticket at most. None: nobody did."""
         return self.expectations.expected(slice_, stream, topic, time)
@@ -216,7 +221,7 @@ class Learning:
         if "history" in arguments:
             ours = self._calendar, self._zone, self._slices, self._length, len(self._topics), self._min_effect
             told = payload.opened(arguments["history"], *ours)
-            found, hours = self._fit(told.history, source, told.shift, told.counts)[0], float(told.history.rows.size)
+            found, hours = self._fit(told, source)[0], float(told.history.rows.size)
         else:
             blocks = payload.blocks(arguments, list(STREAMS.values()))
             try:
@@ -241,7 +246,7 @@ class Learning:
             if not self._history.rows.size:
                 raise Refused("nothing is learned yet: there is no baseline to accept")
             self._refit()
-            found, _ = self._fit(self._history, "live", self._embedding())
+            found, _ = self._fit(self._lived(), "live")
             chosen = fitting.judged(found, self._history.rows.size, len(self._slices))
         if chosen.objection and not anyway:
             raise Refused(f"not enough is learned from {chosen.source}: {chosen.objection}{OVERRIDE}")
@@ -250,18 +255,20 @@ class Learning:
         against = f" anyway, although {chosen.objection}" if chosen.objection else ""
         return f"accepted {chosen.source}{against}: {fitting.told(chosen)}"
 
-    def _embedding(self) -> EmbeddingBaseline | None:
-        return self._history.embedding(fitting.share_of_delta(len(self._slices)))
+    def _lived(self) -> payload.Told:
+        """What was learned live; not replayed yet."""
+        history, delta = self._history, fitting.share_of_delta(len(self._slices))
+        return payload.Told(history, history.embedding(delta), history.volume(delta), None)
 
-    def _fit(self, history: History, source: str, shift: EmbeddingBaseline | None, counts: Counts | None = None) -> tuple[Baseline, Counts]:
-        shared: dict[str, Any] = {"page_rates": self._page_rates, "min_effect": self._min_effect, "source": source}
-        return fitting.fit(history, self._slices, self._block, shift=shift, counts=counts, **shared)
+    def _fit(self, told: payload.Told, source: str) -> tuple[Baseline, Counts]:
+        settings: dict[str, Any] = {"page_rates": self._page_rates, "min_effect": self._min_effect, "source": source}
+        return fitting.fit(told, self._slices, self._block, **settings)
 
     def payload(self, source: str) -> dict[str, Any]:
         """What was learned, as the arguments of a ``baseline.learn`` command (without ``model``)."""
-        shift = self._embedding()
-        counts: Counts = self._fit(self._history, source, shift)[1] if self._history.rows.size else {}
-        packed = payload.packed(payload.Told(self._history, shift, counts), self._zone, self._length, self._min_effect)
+        told = self._lived()
+        counts: Counts = self._fit(told, source)[1] if self._history.rows.size else {}
+        packed = payload.packed(told._replace(counts=counts), self._zone, self._length, self._min_effect)
         return {"history": packed, "source": source, "prompts": self._history.prompts, "days": self._history.days}
 
     def view(self) -> BaselineView:

@@ -9,10 +9,11 @@ import numpy as np
 
 from detectors.baseline import Blocks
 from detectors.embedding_baseline import EmbeddingBaseline
+from detectors.volume_baseline import VolumeBaseline
 from service.decider import promises
 from service.decider.baselines import shift_from_json, shift_to_json
 from service.decider.calendar import Calendar
-from service.decider.encoding import decode_packed, encode_packed
+from service.decider.encoding import decode_packed, decode_state, encode_packed, encode_state
 from service.decider.expectations import Refused
 from service.decider.history import History
 
@@ -21,11 +22,12 @@ LARGEST = 3_000_000
 
 
 class Told(NamedTuple):
-    """What travels: hours of counts, what the embedding did, and what the replay of the windows counted."""
+    """What travels: hours of counts, what the embedding and the volume did, and what the replay of the windows counted, None before."""
 
     history: History
     shift: EmbeddingBaseline | None
-    counts: promises.Counts
+    volume: VolumeBaseline | None
+    counts: promises.Counts | None
 
 
 def packed(told: Told, zone: str, length: float, min_effect: float) -> str:
@@ -33,7 +35,8 @@ def packed(told: Told, zone: str, length: float, min_effect: float) -> str:
     state = {**told.history.to_json(), "embedding": None, "recording": None}
     counted = {"time_zone": zone, "window": length, "min_effect": min_effect}
     shift = told.shift and shift_to_json(told.shift)
-    return encode_packed({"history": state, "shift": shift, "promises": promises.to_json(told.counts), **counted})
+    volume = told.volume and encode_state(told.volume.snapshot())
+    return encode_packed({"history": state, "shift": shift, "volume": volume, "promises": promises.to_json(told.counts or {}), **counted})
 
 
 def opened(value: Any, calendar: Calendar, zone: str, slices: Sequence[str], length: float, topics: int, min_effect: float) -> Told:
@@ -46,6 +49,7 @@ def opened(value: Any, calendar: Calendar, zone: str, slices: Sequence[str], len
         theirs = state["time_zone"], state["window"], state["min_effect"]
         history.load(state["history"])
         shift = state["shift"] and shift_from_json(state["shift"])
+        volume = state["volume"] and VolumeBaseline.restore(decode_state(state["volume"]))
         counts = promises.from_json(state["promises"])
     except (binascii.Error, zlib.error, ValueError, KeyError, TypeError, IndexError) as error:
         raise Refused(f"the history cannot be read: {type(error).__name__}") from error
@@ -57,7 +61,7 @@ def opened(value: Any, calendar: Calendar, zone: str, slices: Sequence[str], len
         raise Refused("the history holds no prompts")
     if topics and history.table("topic_mix").shape[1] != topics + 1:
         raise Refused(f"learned with another bundle: it has {history.table('topic_mix').shape[1] - 1} topics, this service's {topics}")
-    return Told(history, shift, counts)
+    return Told(history, shift, volume, counts)
 
 
 def blocks(arguments: Mapping[str, Any], flags: Sequence[str]) -> dict[str, Blocks]:
