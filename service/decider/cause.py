@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.change import locate
+from detectors.change import locate, share_intervals
 from detectors.topic_baseline import TopicBaseline
 from service.decider import explain
 from service.decider.budget import DATA_PROBLEMS, SLICED, StreamKey
@@ -68,6 +68,23 @@ class Causes:
         return [self._topics(key.model_name, start), self._slices(key.model_name, carried, start), self._hours(key, carried, start)]
 
     def _topics(self, model: str, start: float) -> str:
+        before, counts, effect = self._mix(model, start)
+        return explain.moved(self._models[model].topics, before, counts, effect) if before.size == counts.size else ""
+
+    def grew_outside(self, model: str, start: float) -> bool:
+        """Whether more prompts than before, beyond chance, belong to none of the topics since ``start``."""
+        before, counts, effect = self._mix(model, start)
+        if before.size != counts.size or not counts.sum():
+            return False
+        low, _ = share_intervals(counts[-1:].astype(np.float64), np.array([float(counts.sum())]), effect[-1:])
+        return bool(counts[-1] / counts.sum() - before[-1] >= explain.POINT and low[0] > before[-1])
+
+    def outside(self, model: str, start: float) -> int:
+        """Prompts that belong to none of the topics since ``start``."""
+        return int(self._tracks[model, WHOLE].table("topic_mix", start)[:, -1].sum())
+
+    def _mix(self, model: str, start: float) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+        """Shares of the topics before a change, counts since, design effects."""
         track = self._tracks[model, WHOLE]
         counts = track.table("topic_mix", start).sum(axis=0)
         baseline = self._streams.mixes[model].baselines.get("topic_mix")
@@ -76,7 +93,7 @@ class Causes:
             before, effect = baseline.share[hours].mean(axis=0), baseline.design_effect
         else:
             before, effect = self._shares(model, counts.size), np.ones(counts.size)
-        return explain.moved(self._models[model].topics, before, counts, effect) if before.size == counts.size else ""
+        return before, counts, effect
 
     def _shares(self, model: str, size: int) -> NDArray[np.float64]:
         """Share of each topic when nothing is wrong: as learned, else as in the fine-tuning set; "none of these" comes last."""

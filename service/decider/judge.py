@@ -18,10 +18,13 @@ from service.decider.cause import Causes
 from service.decider.encoding import decode_array, encode_array
 from service.decider.incidents import Incidents, Place
 from service.decider.learning import Learning
+from service.decider.new_topic import NewTopics
+from service.decider.spoken import Spoken
 from service.decider.state import of_stream
 from service.decider.streams import LEVELS, Streams
 from service.decider.track import KEPT, Ring, Topic, Track
 from service.records import WHOLE, DeltaKey, Incident, Verdict
+from service.vocabulary import Vocabulary
 
 
 class Model(Weighted, Protocol):
@@ -35,6 +38,11 @@ class Model(Weighted, Protocol):
     @property
     def topics(self) -> Sequence[Topic]:
         """Reference topics."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """Words that may be shown."""
         ...
 
     @property
@@ -63,12 +71,14 @@ class Judge:
         incidents: Incidents,
         learning: Mapping[str, Learning],
         tracks: Mapping[tuple[str, str], Track],
+        spoken: Mapping[str, Spoken],
         config: Config,
     ) -> None:
         self._models, self._streams, self._incidents, self._learning, self._tracks = models, streams, incidents, learning, tracks
         self._length, self._settings, self._backlog_after = config.windows.length, config.windows, config.detection.backlog_after
         self._calendar = Calendar(config.windows.time_zone)
         self._causes = Causes(models, streams, learning, tracks)
+        self._spoken, self._new_topics = spoken, NewTopics(models, spoken, self._causes, self._length)
         self._places: dict[tuple[str, str], list[int]] = {}
         for i, key in enumerate(streams.keys):
             self._places.setdefault(key[:2], []).append(i)
@@ -86,6 +96,7 @@ class Judge:
             return ()
         hour, end = self._calendar.hour(start), start + self._length
         step = self._streams.update(hour, found)
+        before = float(self._starts.rows[-1]) + self._length if self._starts.rows.size else float(start)
         self._starts.append(start)
         self._keep(start, hour, found, step.evidence)
         recovered = np.flatnonzero(step.recovered.any(axis=0)).tolist()
@@ -96,6 +107,7 @@ class Judge:
             if (at := self._streams.index.get(StreamKey(*place[:3]))) is not None:
                 self._incidents.add(place, int(views.n[at]), int(views.x[at]))
         self._cross(step.evidence, end, behind > self._backlog_after)
+        self._new_topics.tell(self._incidents, views, (before, end))
         for i in recovered:
             self._forget(i, end)
         verdicts = self._verdicts(start, found, step.evidence)
@@ -174,6 +186,8 @@ class Judge:
             at = self._places[place]
             rates = [i for i in at if self._streams.is_rate(i)]
             flag = self._streams.mixes[place[0]].flag(sketch) if place[1] == WHOLE else -1
+            if place[1] == WHOLE and place[0] in self._spoken:
+                self._spoken[place[0]].append(start, sketch.words, usual=not self._incidents.any_open(place[0]))
             self._tracks[place].append(start, hour, sketch, x[rates], flag, evidence.log10_ticket[at], evidence.log10_page[at])
 
     def _recover(self, i: int, levels: NDArray[np.bool_], end: float) -> None:
@@ -222,7 +236,8 @@ class Judge:
         reference, n, x = float(self._streams.views.reference[i]), began.n, began.x
         lower, upper = share_interval(x, n, float(self._streams.views.effect[i]))
         words = explain.changed(self.counted(i), x / n, lower, upper, began.start, reference)
-        parts = [words, explain.began(began.low, began.high), *self._causes.told(key, carried, began.start), announced]
+        told = [self._new_topics.told(key, carried, began.start), *self._causes.told(key, carried, began.start)]
+        parts = [words, explain.began(began.low, began.high), *told, announced]
         incident = Incident(
             id="-".join(part for part in (name, place.slice, place.stream, place.level, f"{end:.0f}") if part),
             model_name=name,
@@ -264,6 +279,7 @@ class Judge:
                 words = explain.quiet(self.counted(i), one.x / one.n, lower, upper, one.windows, reference)
             else:
                 words = explain.changed(self.counted(i), one.x / one.n, lower, upper, one.since, reference)
+                words += self._new_topics.shown(key, self._incidents)
             ticket, page = self._streams.thresholds(i)
             verdict = Verdict(
                 window_start=float(start),

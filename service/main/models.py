@@ -46,7 +46,14 @@ class Models:
         """What the decider must know."""
         return {
             name: Watched(
-                bundle.digest, bundle.nulls, bundle.topics, model.owner, model.weight, tuple(model.slices.values), model.slices.weight
+                bundle.digest,
+                bundle.nulls,
+                bundle.topics,
+                model.owner,
+                model.weight,
+                tuple(model.slices.values),
+                model.slices.weight,
+                bundle.vocabulary,
             )
             for name, bundle in self.bundles.items()
             for model in [config.models[name]]
@@ -84,7 +91,10 @@ class Graphs:
         from service.pipeline.bundle_scoring import BundleScoring, LoadedModel
 
         return BundleScoring(
-            {name: LoadedModel(bundle.digest, len(bundle.topics), *self.of(name)) for name, bundle in self._models.bundles.items()}
+            {
+                name: LoadedModel(bundle.digest, len(bundle.topics), *self.of(name), bundle.vocabulary)
+                for name, bundle in self._models.bundles.items()
+            }
         )
 
 
