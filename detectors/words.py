@@ -23,8 +23,8 @@ STANDS_OUT = 4.0
 LEAST_RATIO = 2.0
 """Least ratio of the odds: a word that is a little more frequent tells nothing."""
 
-PRIOR = 500
-"""Reference rows that count as usual prompts beside those seen, at most."""
+PRIOR = 50
+"""Usual prompts that the reference stands for beside those seen: what lay outside all topics before tells more than what lay inside."""
 
 NO_WORDS = np.zeros((2, 0), np.int64)
 NO_WORDS.flags.writeable = False
@@ -67,7 +67,7 @@ def telling(after: NDArray[np.int64], before: NDArray[np.int64], rows: NDArray[n
     """The words that tell new prompts from usual ones, most telling first: at most :data:`SHOWN`, none that may not be shown.
 
     The odds that a prompt holds the word, new against usual, as a log ratio over its standard error (Woolf 1955, with Haldane's half).
-    Usual are the prompts seen before, joined by up to :data:`PRIOR` of the reference as an informative prior (after Monroe, Colaresi &
+    Usual are the prompts seen before, joined by :data:`PRIOR` like the reference as an informative prior (after Monroe, Colaresi &
     Quinn 2008, "Fightin' words").
 
     Args:
@@ -77,9 +77,9 @@ def telling(after: NDArray[np.int64], before: NDArray[np.int64], rows: NDArray[n
     """
     prompts, sessions = after.sum(axis=1), (after > 0).sum(axis=1)
     n, y = float(prompts[0]), prompts[1:].astype(np.float64)
-    weight = min(PRIOR, total) / max(total, 1)
-    usual, held = float(before[0]) + weight * total, before[1:] + weight * rows
-    odds = np.log((y + 0.5) / np.maximum(n - y + 0.5, 0.5)) - np.log((held + 0.5) / np.maximum(usual - held + 0.5, 0.5))
+    share = (rows + 0.5) / (max(total, 1) + 1)
+    usual, held = float(before[0]) + PRIOR, before[1:] + PRIOR * share
+    odds = np.log((y + 0.5) / np.maximum(n - y + 0.5, 0.5)) - np.log(held / np.maximum(usual - held, 0.5))
     error = np.sqrt(1 / (y + 0.5) + 1 / np.maximum(n - y + 0.5, 0.5) + 1 / (before[1:] + rows + 0.5))
     score = odds / error
     allowed = (prompts[1:] >= FEWEST_PROMPTS) & (sessions[1:] >= FEWEST_SESSIONS)

@@ -13,6 +13,7 @@ from service.decider.budget import DATA_PROBLEMS, SLICED, StreamKey
 from service.decider.incidents import Incidents
 from service.decider.learning import Learning
 from service.decider.mixes import Carried
+from service.decider.state import ENOUGH
 from service.decider.streams import Streams
 from service.decider.track import Topic, Track
 from service.records import WHOLE, Incident
@@ -62,18 +63,19 @@ class Causes:
         return Began(start, min(low, start), max(high, start), n, x)
 
     def told(self, key: StreamKey, carried: Carried, start: float) -> list[str]:
-        """Topics, slices and hours of the day that carry a change of a whole model since ``start``; empty lines where nothing is plain."""
+        """Topics, slices and hours of the day that carry a change since ``start``, of a slice its topics; empty where nothing is plain."""
+        topics = self._topics(key[:2], start)
         if key.slice != WHOLE:
-            return []
-        return [self._topics(key.model_name, start), self._slices(key.model_name, carried, start), self._hours(key, carried, start)]
+            return [topics]
+        return [topics, self._slices(key.model_name, carried, start), self._hours(key, carried, start)]
 
-    def _topics(self, model: str, start: float) -> str:
-        before, counts, effect = self._mix(model, start)
-        return explain.moved(self._models[model].topics, before, counts, effect) if before.size == counts.size else ""
+    def _topics(self, place: tuple[str, str], start: float) -> str:
+        before, counts, effect = self._mix(place, start)
+        return explain.moved(self._models[place[0]].topics, before, counts, effect) if before.size == counts.size else ""
 
     def grew_outside(self, model: str, start: float) -> bool:
         """Whether more prompts than before, beyond chance, belong to none of the topics since ``start``."""
-        before, counts, effect = self._mix(model, start)
+        before, counts, effect = self._mix((model, WHOLE), start)
         if before.size != counts.size or not counts.sum():
             return False
         low, _ = share_intervals(counts[-1:].astype(np.float64), np.array([float(counts.sum())]), effect[-1:])
@@ -83,16 +85,21 @@ class Causes:
         """Prompts that belong to none of the topics since ``start``."""
         return int(self._tracks[model, WHOLE].table("topic_mix", start)[:, -1].sum())
 
-    def _mix(self, model: str, start: float) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-        """Shares of the topics before a change, counts since, design effects."""
-        track = self._tracks[model, WHOLE]
+    def _mix(self, place: tuple[str, str], start: float) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+        """Shares of the topics before a change of a model or slice, counts since, design effects: arrays (K + 1,)."""
+        model, slice_ = place
+        track = self._tracks[place]
         counts = track.table("topic_mix", start).sum(axis=0)
         baseline = self._streams.mixes[model].baselines.get("topic_mix")
-        if isinstance(baseline, TopicBaseline):
-            hours = track.hours(start) % len(baseline.share)
-            before, effect = baseline.share[hours].mean(axis=0), baseline.design_effect
+        effect = baseline.design_effect if isinstance(baseline, TopicBaseline) else np.ones(counts.size)
+        if slice_ != WHOLE:
+            # What a slice has shown is little: it counts beside as many prompts of the whole model as are needed to judge at all.
+            seen, whole = track.before(start), self._shares(model, counts.size)
+            before = (seen + ENOUGH * whole) / (seen.sum() + ENOUGH) if seen.size == whole.size else whole
+        elif isinstance(baseline, TopicBaseline):
+            before = baseline.share[track.hours(start) % len(baseline.share)].mean(axis=0)
         else:
-            before, effect = self._shares(model, counts.size), np.ones(counts.size)
+            before = self._shares(model, counts.size)
         return before, counts, effect
 
     def _shares(self, model: str, size: int) -> NDArray[np.float64]:

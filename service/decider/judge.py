@@ -186,9 +186,10 @@ class Judge:
             at = self._places[place]
             rates = [i for i in at if self._streams.is_rate(i)]
             flag = self._streams.mixes[place[0]].flag(sketch) if place[1] == WHOLE else -1
+            usual = not self._incidents.any_open(place[0])
             if place[1] == WHOLE and place[0] in self._spoken:
-                self._spoken[place[0]].append(start, sketch.words, usual=not self._incidents.any_open(place[0]))
-            self._tracks[place].append(start, hour, sketch, x[rates], flag, evidence.log10_ticket[at], evidence.log10_page[at])
+                self._spoken[place[0]].append(start, sketch.words, usual)
+            self._tracks[place].append(start, hour, sketch, x[rates], flag, evidence.log10_ticket[at], evidence.log10_page[at], usual)
 
     def _recover(self, i: int, levels: NDArray[np.bool_], end: float) -> None:
         for level, recovered in zip(LEVELS, levels, strict=True):

@@ -74,7 +74,7 @@ class NewTopics:
         counted = int(after[0].sum())
         if counted < FEWEST_PROMPTS:
             nameless = self._causes.outside(model, start) >= 2 * FEWEST_PROMPTS + counted
-            return f"{OPENING} without words: its records name no session, see fields.session" if nameless else ""
+            return f"{OPENING} without words: too few of its prompts name a session, see fields.session" if nameless else ""
         found = telling(after, spoken.before(start), np.array(vocabulary.rows, np.int64), vocabulary.total)
         if found:
             return _ABOUT + ", ".join(vocabulary.words[word] for word in found)
