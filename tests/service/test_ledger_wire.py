@@ -46,7 +46,8 @@ def test_delta_survives(key, sketch):
 @given(st.builds(DeltaKey, st.text(), st.text(), st.text(), st.integers(-(2**40), 2**40)), sketches())
 def test_a_delta_of_version_2_is_read_without_words(key, sketch):
     record = json.loads(wire.encode((key, replace(sketch, words=NO_WORDS))))
-    assert record.pop("v") == 3 and "words" not in record
+    assert record.pop("v") == 3
+    assert "words" not in record
     (_, read), _ = wire.decode(json.dumps(record | {"v": 2}))
     assert same(read, replace(sketch, words=NO_WORDS))
     assert same(read + sketch, sketch + read)
@@ -57,7 +58,9 @@ def test_words_of_a_busy_minute_stay_small():
     rng = np.random.default_rng(1)
     share = 1 / np.arange(1, 2001)
     words = rng.choice(2000, 24_000, p=share / share.sum())
-    sketch = wire.decode(wire.encode((DeltaKey("B", "bot", "", 0), empty(count_codes(16 * words + 16 + rng.integers(0, 16, 24_000))))))[0][1]
+    sketch = wire.decode(wire.encode((DeltaKey("B", "bot", "", 0), empty(count_codes(16 * words + 16 + rng.integers(0, 16, 24_000))))))[0][
+        1
+    ]
     assert len(wire.pack([wire.encode((DeltaKey("B", "bot", "", 0), sketch))])) < 40_000
 
 

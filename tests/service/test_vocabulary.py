@@ -16,7 +16,8 @@ def test_the_most_frequent_words_come_first_and_are_bounded():
     assert ALLOWED.words == ("card", "refund", "wallet", "straße")
     assert ALLOWED.rows == (40, 12, 12, 10)
     many = Vocabulary.fit({f"w{i}": i for i in range(LONGEST + 50)}, 10_000)
-    assert len(many.words) == LONGEST and min(many.rows) == 50
+    assert len(many.words) == LONGEST
+    assert min(many.rows) == 50
 
 
 def test_each_word_of_the_list_counts_once_and_no_other():

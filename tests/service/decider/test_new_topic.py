@@ -56,7 +56,8 @@ def test_words_more_frequent_than_usual_name_the_new_topic():
     production = Production().play(12, LOUD, strange=30, prompts=30, card=15, refund=24, wallet=12)
     assert production.told() == {"a new topic about: refund, wallet"}, "card was in half of such prompts before"
     paged = [incident for incident in production.incidents.values() if incident.level == "page"]
-    assert paged and all("a new topic about: refund, wallet" in incident.explanation for incident in paged)
+    assert paged
+    assert all("a new topic about: refund, wallet" in incident.explanation for incident in paged)
     newest = {verdict.stream: verdict.explanation for verdict in production.verdicts[-3:]}
     assert any("a new topic about: refund, wallet" in words for words in newest.values()), newest
 
@@ -96,7 +97,8 @@ def test_no_word_stands_in_the_state():
 
 def test_words_come_when_enough_is_counted():
     production = Production().play(4, LOUD, strange=30, prompts=3, refund=3)
-    assert production.incidents and not any("refund" in told for told in production.told()), "twelve prompts may not be spoken of"
+    assert production.incidents
+    assert not any("refund" in told for told in production.told()), "twelve prompts may not be spoken of"
     production.play(40, LOUD, strange=30, prompts=3, refund=3)
     assert production.told() == {"a new topic about: refund"}
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import operator
 
 import numpy as np
@@ -58,7 +59,9 @@ def test_only_prompts_outside_all_topics_that_name_a_session_count():
             ]
         )
     )
-    first, second, old = (next(s for k, s in found.items() if (k.model_name, k.window) == at) for at in (("bot", 0), ("bot", 60), ("old", 0)))
+    first, second, old = (
+        next(s for k, s in found.items() if (k.model_name, k.window) == at) for at in (("bot", 0), ("bot", 60), ("old", 0))
+    )
     expected = np.zeros((4, SESSIONS), np.int64)
     for word in (-1, 0, 1):
         expected[word + 1, bucket_of("a")] += 1
@@ -82,8 +85,8 @@ def test_any_batches_and_parts_add_to_the_same_words(texts, data):
     prompts = [prompt(text, f"s{i % 7}", 40.0 * i) for i, text in enumerate(texts)]
     cut = sorted(data.draw(st.lists(st.integers(0, len(prompts)), max_size=4)))
     bounds = [0, *cut, len(prompts)]
-    pieces = [prompts[a:b] for a, b in zip(bounds, bounds[1:], strict=False) if b > a]
-    parts = [Part(a, b, f"post {a}") for a, b in zip(bounds, bounds[1:], strict=False) if b > a]
+    pieces = [prompts[a:b] for a, b in itertools.pairwise(bounds) if b > a]
+    parts = [Part(a, b, f"post {a}") for a, b in itertools.pairwise(bounds) if b > a]
     whole = {key: sketch.words.tolist() for key, sketch in sketches(pending(prompts)).items()}
     apart = [sketches(pending(piece)) for piece in reversed(pieces)]
     keyed = [dict(delta.sketches) for delta in pending(prompts, parts).deltas()]
