@@ -58,4 +58,4 @@ class Vocabulary:
 
 def bucket_of(session: str) -> int:
     """One of :data:`detectors.words.SESSIONS` buckets: the same in every process, and too few to tell who it was."""
-    return blake2b(session.encode(), digest_size=1).digest()[0] % SESSIONS
+    return blake2b(session.encode("utf-8", "surrogatepass"), digest_size=1).digest()[0] % SESSIONS

@@ -119,7 +119,10 @@ class Decoder:
             if isinstance(found, str | int) and found != "":
                 identity = _encodable(str(found))
         slice_ = WHOLE if self._slice is None else self._slice_of(record, name)
-        return Prompt(identity, _encodable(text), time, name, slice_, _session_name(self._session(record)))
+        session = self._session(record)
+        if type(session) is not str:
+            session = str(session) if type(session) is int else ""
+        return Prompt(identity, _encodable(text), time, name, slice_, session)
 
     def _find_text(self, record: Mapping[str, Any]) -> str | None:
         if self._text is not None:
@@ -185,13 +188,6 @@ def _not_an_object(record: object) -> Rejection:
 
 
 _JSON_NAMES: dict[type, str] = {list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-
-
-def _session_name(found: Any) -> str:
-    """A text or a whole number; anything else names no session."""
-    if type(found) is str:
-        return _encodable(found)
-    return str(found) if type(found) is int else ""
 
 
 def _encodable(text: str) -> str:

@@ -37,6 +37,7 @@ def test_only_the_beginning_of_a_long_prompt_is_read():
 def test_a_session_has_one_bucket(session):
     assert 0 <= bucket_of(session) < SESSIONS
     assert bucket_of(session) == bucket_of(session)
+    assert 0 <= bucket_of(session + "\ud800") < SESSIONS, "JSON can carry what UTF-8 cannot"
 
 
 def test_every_process_finds_the_same_bucket():
