@@ -3,8 +3,11 @@
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.config import Config
 from service.decider.budget import StreamKey, full_rates, layout
@@ -36,6 +39,7 @@ class Watched:
         owner: who is told. weight: share of both budgets, relative to the other models.
         slices: values that are tested apart; slices_weight: part of the model's budgets that they have together.
         vocabulary: words that may be shown; None in a bundle without a list.
+        landmarks: (K, F) Fourier features at the centres of the topics, which say where the embedding went; without them nothing does.
     """
 
     bundle: str
@@ -46,6 +50,7 @@ class Watched:
     slices: tuple[str, ...] = ()
     slices_weight: float = 0.2
     vocabulary: Vocabulary | None = None
+    landmarks: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 class UnknownState(Exception):

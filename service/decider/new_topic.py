@@ -8,7 +8,7 @@ import numpy as np
 from detectors.words import FEWEST_PROMPTS, telling
 from service.decider.budget import StreamKey
 from service.decider.cause import Causes
-from service.decider.incidents import Incidents, Place
+from service.decider.incidents import Incidents
 from service.decider.mixes import Carried
 from service.decider.spoken import Spoken
 from service.decider.views import Views
@@ -59,12 +59,6 @@ class NewTopics:
             key = StreamKey(*place[:3])
             if told := self.told(key, views.carried(key), incident.change_start):
                 incidents.explain(place, renewed(incident.explanation, told))
-
-    def shown(self, key: StreamKey, incidents: Incidents) -> str:
-        """What the open incident of a stream says of the new topic, to be put behind a verdict's words; empty when it says nothing."""
-        opened = (incidents.at(Place(*key, level)) for level in incidents.levels(key))
-        parts = [part for incident in opened if incident for part in incident.explanation.split("; ") if part.startswith(OPENING)]
-        return f"; {parts[0]}" if parts else ""
 
     def _words(self, model: str, start: float) -> str:
         vocabulary, spoken = self._models[model].vocabulary, self._spoken.get(model)
