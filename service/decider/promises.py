@@ -45,7 +45,7 @@ class Replay:
     ) -> dict[Place, Counted]:
         """What was counted of each stream; of a stream without a baseline nothing. ``mix``: of topics, ``shift``: of the embedding."""
         if self._recorded is None:
-            return {}
+            return self._too_short(0, mix, shift)
         sliced = [(value, stream) for value in self._slices for stream in SLICED]
         learned = [place for place in sliced if place in rates and rates[place].may_page]
         return {**self._whole(self._recorded, mix, shift), **(self._sliced(self._recorded, learned) if learned else {})}
@@ -75,8 +75,7 @@ class Replay:
         wholes = {stream: SeasonalBaseline.fit(hours, self._delta, self._block) for stream, hours in made.items()}
         days = min(whole.days for whole in wholes.values())
         if days < PAGING_DAYS:
-            names = [*STREAMS, *(name for name, one in (("topic_mix", mix), ("embedding_shift", shift)) if one), "combined"]
-            return {(WHOLE, name): Counted(None, 0, too_short(days)) for name in names}
+            return self._too_short(days, mix, shift)
         parts = Parts.cut(self._day, self._hour, part_days(days))
         members: dict[str, Replayed] = {}
         for i, (stream, hours) in enumerate(made.items()):
@@ -85,6 +84,10 @@ class Replay:
         reasons = {stream: objection(made[stream], whole) for stream, whole in wholes.items()}
         missing = self._add_topics(parts, recorded, mix, members) | self._add_embedding(parts, recorded, shift, members)
         return self._counted(parts, members, reasons, recorded.start.size) | missing
+
+    def _too_short(self, days: int, mix: TopicBaseline | None, shift: EmbeddingBaseline | None) -> dict[Place, Counted]:
+        names = [*STREAMS, *(name for name, one in (("topic_mix", mix), ("embedding_shift", shift)) if one), "combined"]
+        return {(WHOLE, name): Counted(None, 0, too_short(days)) for name in names}
 
     def _counted(
         self, parts: Parts, members: Mapping[str, Replayed], reasons: Mapping[str, str | None], windows: int

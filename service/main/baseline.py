@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.api import words
-from service.bundle.detection import UNTOLD
 from service.main.remote import DEFAULT_URL, TokenFile, Url, call, carry_out, console
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ def show(
 
         tiltmeter baseline show support-bot
     """
+    from service.bundle.detection import UNTOLD
+
     answer = call("GET", url, "/v1/baseline")
     rows = [row for row in answer["baselines"] if model in (None, row["model_name"])]
     if not rows:

@@ -57,6 +57,7 @@ class Models:
                 model.weight,
                 tuple(model.slices.values),
                 model.slices.weight,
+                bundle.vocabulary,
                 bundle.landmarks(),
             )
             for name, bundle in self.bundles.items()
@@ -95,7 +96,10 @@ class Graphs:
         from service.pipeline.bundle_scoring import BundleScoring, LoadedModel
 
         return BundleScoring(
-            {name: LoadedModel(bundle.digest, len(bundle.topics), *self.of(name)) for name, bundle in self._models.bundles.items()}
+            {
+                name: LoadedModel(bundle.digest, len(bundle.topics), *self.of(name), bundle.vocabulary)
+                for name, bundle in self._models.bundles.items()
+            }
         )
 
 

@@ -179,6 +179,17 @@ def test_a_promise_that_the_replay_breaks_costs_the_page_of_that_stream_alone(mo
     assert learned.null("", "far_share").page
 
 
+def test_hours_without_their_windows_are_not_promised() -> None:
+    """A state written before windows were kept one by one."""
+    state, again = json.loads(saved(taught(28))), learning()
+    state["history"].pop("recording")
+    again.load(state)
+    outcome = again.accept("ada", 5.0, "as it is")
+    for stream in PAGING:
+        assert f"{stream} opens tickets only: not replayed: 0 whole days are too few to check, 14 are needed" in outcome
+    assert not again.null("", "ood_share").page
+
+
 def test_a_slice_is_replayed_on_its_own() -> None:
     learned, rng = learning(slices=("calm", "wild")), np.random.default_rng(3)
     for start, each in traffic(28, rng):
