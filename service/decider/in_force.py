@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from service.config import Config
 from service.decider.bench import Record, Watched
 
+
 class Switched(NamedTuple):
     """A model whose bundles were switched by a command; digests.
 

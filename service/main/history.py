@@ -43,11 +43,18 @@ def learn(config: Config, models: Models, scoring: Scoring) -> dict[str, Learned
 
 
 def learn_history(
-    files: Sequence[Path], bundle: Path | None, config_file: Path | None, model: str, text: str | None, time: str | None
+    files: Sequence[Path],
+    bundle: Path | None,
+    config_file: Path | None,
+    model: str,
+    text: str | None,
+    time: str | None,
+    shadow: bool = False,
 ) -> Learned:
     """For ``baseline learn``: the same for one model, with a bundle from this machine.
 
-    With the service's configuration it is counted as the service counts: by its fields, slices, windows and time zone.
+    With the service's configuration it is counted as the service counts: by its fields, slices, windows and time zone; with ``shadow``
+    by the model's second bundle where none is given.
 
     Raises:
         DataError: no prompt is in the files.
@@ -60,7 +67,12 @@ def learn_history(
     config = configuration(options, model)
     if model not in config.models:
         raise ConfigError(f"{config_file}: no model is called {model!r}; known: {', '.join(config.models)}")
-    config = config.model_copy(update={"models": {model: config.models[model]}})
+    chosen = config.models[model]
+    if shadow and bundle is None:
+        if chosen.shadow is None:
+            raise ConfigError(f"{config_file}: models.{model}.shadow is not set; name the bundle there or with --bundle")
+        chosen = chosen.model_copy(update={"bundle": chosen.shadow})
+    config = config.model_copy(update={"models": {model: chosen}})
     models = Models.load(config)
     found = learn(config, models, Graphs(models, config.compute).scoring())
     if model not in found:

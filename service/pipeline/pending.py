@@ -98,7 +98,7 @@ class Pending:
         for key in keys:
             self._parts.setdefault(key, {})
         texts = [prompt.text for prompt in batch.prompts]
-        of_texts = {"characters": np.fromiter(map(len, texts), np.int64, len(texts)), "language": languages(texts)}
+        of_texts: dict[str, NDArray[Any]] = {"characters": np.fromiter(map(len, texts), np.int64, len(texts)), "language": languages(texts)}
         groups = _groups(batch.prompts, rows, part_of, self._window)
         self._count(groups, keys, of_texts, scores, scoring)
         if shadow:
@@ -115,7 +115,7 @@ class Pending:
         scoring: Scoring,
     ) -> None:
         """Add the sketches of one bundle of each model."""
-        known = {name: getattr(scores, name) for name in _COLUMNS} | of_texts
+        known = {**{name: getattr(scores, name) for name in _COLUMNS}, **of_texts}
         for model_name, grouped in groups.items():
             columns: dict[str, Any] = {name: column[grouped.rows] for name, column in known.items()}
             columns |= {"topics": scoring.topics(model_name), "languages": len(LANGUAGES)}
