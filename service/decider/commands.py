@@ -10,7 +10,7 @@ from service.decider.bench import Bench
 from service.decider.fitting import usual_bound
 from service.decider.in_force import Switched
 from service.decider.incidents import VERDICTS
-from service.decider.learning import OVERRIDE, Refused
+from service.decider.learning import Refused
 from service.records import WHOLE, AuditEntry, BaselineEntry, Command
 
 REMEMBERED = 10_000
@@ -139,7 +139,7 @@ class Commands:
     def _promote(self, command: Command) -> str:
         model, shadow = self._with_shadow(command)
         if shadow.learning[model].accepted is None and command.arguments.get("anyway") is not True:
-            raise Refused(f"no baseline of the shadow is accepted{OVERRIDE}")
+            raise Refused("no baseline of the shadow is accepted (--anyway promotes it all the same)")
         return self._switch(command, model, shadow, self._live.models[model].bundle)
 
     def _rollback(self, command: Command) -> str:

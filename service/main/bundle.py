@@ -50,7 +50,7 @@ def listed(
     titles = ("model", "in force", "strange", "shadow", "strange", "stage", "days", "accepted", "would have opened", "rollback to")
     table = Table(*titles, box=None, header_style="bold")
     for row in rows:
-        would = ", ".join(f"{count} {level}s" for level, count in row["would_open"].items()) or "-"
+        would = ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in row["would_open"].items()) or "-"
         shadow = (_short(row["shadow"]), _share(row["shadow_share"]), row["stage"] or "-", _text(row["days"]), row["accepted_by"] or "-")
         table.add_row(row["model_name"], _short(row["in_force"]), _share(row["share"]), *shadow, would, _short(row["former"]))
     console().print(table)

@@ -62,10 +62,10 @@ def notes(model: ModelView, decider: DeciderSnapshot) -> Iterator[str]:
     """One sentence about the shadow of a model."""
     for shadow in decider.shadows:
         if shadow.model_name == model.model_name:
-            opened = _opened(decider, model.model_name)
+            opened = [f"{count} {level}{'' if count == 1 else 's'}" for level, count in _opened(decider, model.model_name).items()]
             yield (
                 f"Shadow bundle {shadow.bundle[:12]} wakes nobody: {stage(shadow).replace('_', ' ')}, "
-                f"{days(shadow.baseline.days)} learned; it would have opened {opened['page']} pages and {opened['ticket']} tickets"
+                f"{days(shadow.baseline.days)} learned; it would have opened {' and '.join(opened)}"
             )
 
 

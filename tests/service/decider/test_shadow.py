@@ -178,9 +178,9 @@ def test_open_incidents_are_closed_at_promotion_and_nothing_is_learned_of_an_ala
 
 
 REFUSED = [
-    ([("bundle.promote", {})], "refused: no baseline of the shadow is accepted (--anyway accepts it all the same)"),
+    ([("bundle.promote", {})], "refused: no baseline of the shadow is accepted (--anyway promotes it all the same)"),
     ([("bundle.rollback", {})], "refused: nothing was promoted that could be rolled back"),
-    ([("bundle.promote", {"reason": ""})], "refused: no baseline of the shadow is accepted (--anyway accepts it all the same)"),
+    ([("bundle.promote", {"reason": ""})], "refused: no baseline of the shadow is accepted (--anyway promotes it all the same)"),
     ([("bundle.promote", {"model": "no"})], "refused: no model is called 'no'"),
     ([("bundle.promote", {"anyway": True}), ("bundle.rollback", {}), ("bundle.rollback", {})], "refused: nothing was promoted"),
 ]

@@ -104,7 +104,7 @@ def test_a_shadow_is_on_the_page_in_the_rows_and_in_the_metrics_under_names_of_i
     decider, log = promotable()
     shown = decider.picture(active=True, now=START)
     status = adapt.status(settings(), process(), shown, None, START)
-    said = "Shadow bundle N wakes nobody: full, 1 day learned; it would have opened 2 pages and 2 tickets"
+    said = "Shadow bundle N wakes nobody: full, 1 day learned; it would have opened 2 tickets and 2 pages"
     assert status.models[0].note == said, "ood_share and combined"
     [row] = status.bundles
     assert (row.in_force, row.share, row.shadow, row.shadow_share, row.stage, row.accepted_by) == ("B", 0.03, "N", 0.6, "full", "ada")

@@ -271,7 +271,7 @@ def test_bundles_of_a_running_service(served: tuple[Stage, str]) -> None:
     rows = (Baseline("support-bot", "ood_share", "baseline: full", 0.0612),)
     stage.state["status"] = status(bundles=(row,), shadow_baselines=rows)
     listed = tiltmeter("bundle", "list", "--url", url).output
-    for said in ("ab12ab12ab12", "3.0%", "cd34cd34cd34", "5.1%", "full", "28", "ada", "2 tickets, 1 pages"):
+    for said in ("ab12ab12ab12", "3.0%", "cd34cd34cd34", "5.1%", "full", "28", "ada", "2 tickets, 1 page"):
         assert said in listed
     assert "0.0612" in tiltmeter("baseline", "show", "--shadow", "--url", url).output
     assert "0.0612" not in tiltmeter("baseline", "show", "--url", url).output
