@@ -47,7 +47,7 @@ def noun(carried: Carried, topics: Sequence[Topic]) -> str:
     if carried.member == "topic_mix":
         return f"about {words(topics, at)}" if at < len(topics) else _NOUN["new_topic"]
     if carried.member == "language":
-        return f"in {LANGUAGES[at]}" if at < len(LANGUAGES) - 1 else "in no known language"
+        return f"in {LANGUAGES[at]}" if at < len(LANGUAGES) - 1 else "in no known language or in markup"
     if carried.member == "length":
         if at == 0:
             return f"of up to {TOKEN_EDGES[0]} tokens"

@@ -39,6 +39,7 @@ from service.errors import DataError
 from service.fit.collect import NONE, FieldNames, Rows, collect
 from service.fit.duplicates import clusters
 from service.fit.encoder_files import write_encoder
+from service.fit.extraction import extraction
 from service.fit.head import FOLDS, Topics, fit_head, fit_topics
 from service.fit.output import check_out, publish, staging_beside
 from service.fit.progress import Advance, Progress, Silent
@@ -198,6 +199,7 @@ def _write(
         head_weight=score.head.share if score.head else 0.0,
     )
     manifest = _manifest(data, encoder_settings, settings, calibrated, len(topics), float(truncated.mean()), out)
+    manifest = manifest.rewritten(extraction=extraction(data.texts, np.concatenate([reference.tokens, calibration.tokens[places]])))
     write_report(out / REPORT, manifest, topics, calibrated)
     manifest = manifest.rewritten(files={**manifest.files, REPORT: sha256(out / REPORT)})
     save_manifest(out / MANIFEST, manifest)

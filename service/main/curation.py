@@ -58,7 +58,7 @@ def judged(
         return scores, scoring.bundle
     second = shadow.score(prompts)  # remembered from a moment ago
     mine = np.array([prompt.model_name in promoted for prompt in prompts])
-    changed = {name: np.where(mine, getattr(second, name), getattr(scores, name)) for name in ("p_value", "strange", "far")}
+    changed = {name: np.where(mine, getattr(second, name), getattr(scores, name)) for name in ("p_value", "strange", "far", "topic")}
     return replace(scores, **changed), lambda name: bundles[name] if name in promoted else scoring.bundle(name)
 
 

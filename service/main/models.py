@@ -16,7 +16,7 @@ from service.records import Prompt, Scores
 from service.source.decode import Decoder, Rejection
 
 if TYPE_CHECKING:
-    from service.bundle import Bundle
+    from service.bundle import Bundle, Manifest
     from service.encoder import Encoder, Scorer
     from service.pipeline.bundle_scoring import BundleScoring
 
@@ -55,6 +55,10 @@ class Models:
     def shadow_digests(self) -> dict[str, tuple[str, str]]:
         """The same of the second bundles."""
         return {name: (bundle.digest, bundle.encoder_digest) for name, bundle in self.shadows.items()}
+
+    def manifests(self) -> dict[str, "Manifest"]:
+        """Digest of a bundle -> its manifest."""
+        return {bundle.digest: bundle.manifest for bundle in (*self.bundles.values(), *self.shadows.values())}
 
     def watched(self, config: Config) -> dict[str, Watched]:
         """What the decider must know."""

@@ -146,9 +146,68 @@ def test_baselines_and_audit(store: Store) -> None:
 
 def test_pruning_takes_old_verdicts_and_windows_and_leaves_incidents(store: Store) -> None:
     store.upsert([step(0, incidents=(incident(60.0),)), step(6000)])
-    assert store.prune(6000) == 4
+    assert sum(store.prune(6000)) == 4
     assert {v.window_start for v in store.verdicts()} == {6000}
     assert len(store.incidents()) == 1
+    assert list(store.prune(6000)) == []
+
+
+def test_pruning_goes_hour_by_hour_and_may_be_left_at_any_time(store: Store) -> None:
+    store.upsert([step(60 * i) for i in range(150)])
+    pruning = store.prune(8000)
+    assert next(pruning) == 60 * 4
+    pruning.close()
+    assert min(row.window_start for row in store.windows(limit=1000)) == 3600
+    assert list(store.prune(8000)) == [240, 14 * 4]
+    assert {v.window_start for v in store.verdicts(limit=1000)} == {60.0 * i for i in range(134, 150)}
+
+
+def test_old_windows_of_slices_are_summed_by_the_hour_and_a_period_stays_the_same(store: Store) -> None:
+    store.upsert([step(60 * i, n=i) for i in range(200)])
+
+    def prompts(slice_: str) -> list[int]:
+        rows = list(store.period("bot", slice_, 3600, 10800))
+        assert sum(row.topics[0] for row in rows) == sum(row.n for row in rows)
+        return [sum(row.n for row in rows), sum(row.tokens for row in rows), sum(row.histogram[7] for row in rows)]
+
+    before = [prompts(slice_) for slice_ in ("", "tenant")]
+    folding = store.fold(0, 11_000)
+    assert next(folding) == 59
+    folding.close()
+    assert list(store.fold(0, 11_000)) == [59, 59]
+    assert [prompts(slice_) for slice_ in ("", "tenant")] == before
+    assert list(store.fold(0, 11_000)) == []
+    assert [row.window_start for row in store.windows(slice="tenant", limit=500)] == [0, 3600, 7200, *range(10_800, 12_000, 60)]
+    assert len(store.windows(slice="", limit=500)) == 200
+
+
+def test_hours_are_folded_by_bundle_and_what_a_window_does_not_know_the_hour_does_not(store: Store) -> None:
+    other = {DeltaKey("A", "bot", "tenant", 120): sketch(7)}
+    store.upsert([step(0), step(60), Closed(120, other)])
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE windows SET lengths = NULL WHERE window_start = 60")
+    assert sum(store.fold(0, 7200)) == 1
+    rows = {(row.bundle, row.window_start): row for row in store.windows(slice="tenant")}
+    assert {key: row.n for key, row in rows.items()} == {("A", 0): 7, ("B", 0): 200}
+    assert rows["B", 0].lengths is None
+    assert rows["A", 0].lengths == [0] * LENGTHS
+
+
+def test_of_a_quiet_slice_a_verdict_an_hour_is_written(store: Store) -> None:
+    quiet = [Closed(60 * i, {}, (verdict(60 * i, slice="tenant"), verdict(60 * i))) for i in range(130)]
+    near = Closed(60, {}, (verdict(60, slice="tenant", stream="far_share", log10_ticket_evidence=3.4),))
+    never = Closed(60, {}, (verdict(60, slice="never", log10_ticket_threshold=math.inf),))
+    opened = [Closed(60 * i, {}, (verdict(60 * i, slice="other", state=state),)) for i, state in ((1, "ticket"), (2, "page"), (3, "ok"))]
+    store.upsert([*quiet, near, never, *opened])
+    assert len(store.verdicts(slice="")) == 130
+    assert [(v.stream, v.window_start) for v in store.verdicts(slice="tenant")] == [
+        ("ood_share", 0),
+        ("far_share", 60),
+        ("ood_share", 3600),
+        ("ood_share", 7200),
+    ]
+    assert [v.window_start for v in store.verdicts(slice="other")] == [60, 120]
+    assert store.verdicts(slice="never") == []
 
 
 def test_a_step_is_written_whole_or_not_at_all(store: Store) -> None:
