@@ -212,6 +212,15 @@ class History(Settings):
     )
 
 
+class Explain(Settings):
+    """What an incident tells beside its words and numbers."""
+
+    examples: Literal["none", "redacted"] = Field(
+        "none",
+        description="redacted: show the kept prompts behind an incident, to whoever has the token. Needs curation.store_text: redacted.",
+    )
+
+
 class Http(Settings):
     """The one port."""
 
@@ -250,6 +259,7 @@ class Config(Settings):
     windows: Windows = Field(default_factory=Windows, description="Event-time windows.")
     detection: Detection = Field(default_factory=Detection, description="What counts as a change.")
     curation: Curation = Field(default_factory=Curation, description="Strange prompts kept for labelling; off unless switched on.")
+    explain: Explain = Field(default_factory=Explain, description="What an incident tells beside its words and numbers.")
     http: Http = Field(default_factory=Http, description="The web server.")
     compute: Compute = Field(default_factory=Compute, description="Where the graphs run.")
     instance: str | None = Field(

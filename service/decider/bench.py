@@ -1,8 +1,11 @@
 """One bundle of each model under judgement: its streams, its incidents and what it has learned. In force, or as a shadow."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.config import Config
 from service.decider.budget import StreamKey, full_rates, layout
@@ -28,6 +31,7 @@ class Watched:
         topics: reference topics of the bundle, K of them.
         owner: who is told. weight: share of both budgets, relative to the other models.
         slices: values that are tested apart; slices_weight: part of the model's budgets that they have together.
+        landmarks: (K, F) Fourier features at the centres of the topics, which say where the embedding went; without them nothing does.
     """
 
     bundle: str
@@ -37,6 +41,7 @@ class Watched:
     weight: float = 1.0
     slices: tuple[str, ...] = ()
     slices_weight: float = 0.2
+    landmarks: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 class Bench:

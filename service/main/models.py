@@ -75,7 +75,16 @@ class Models:
 
 
 def _watched(bundle: "Bundle", model: Model) -> Watched:
-    return Watched(bundle.digest, bundle.nulls, bundle.topics, model.owner, model.weight, tuple(model.slices.values), model.slices.weight)
+    return Watched(
+        bundle.digest,
+        bundle.nulls,
+        bundle.topics,
+        model.owner,
+        model.weight,
+        tuple(model.slices.values),
+        model.slices.weight,
+        bundle.landmarks(),
+    )
 
 
 class Graphs:

@@ -137,10 +137,26 @@ class Store:
             with self._engine.begin() as connection:
                 self._write(connection, EXAMPLES, [asdict(example) for example in {(e.model_name, e.digest): e for e in examples}.values()])
 
-    def examples(self, model: str, since: float, until: float, stored_after: float, limit: int) -> list[Example]:
-        """Kept texts of prompts in [since, until), the strangest first, then the newest; none that was kept before ``stored_after``."""
+    def examples(
+        self,
+        model: str,
+        since: float,
+        until: float,
+        stored_after: float,
+        limit: int,
+        *,
+        slice: str | None = None,
+        topics: Sequence[int] | None = None,
+    ) -> list[Example]:
+        """Kept texts of prompts in [since, until), the strangest first, then the newest; none that was kept before ``stored_after``.
+
+        ``slice`` None and ``topics`` None: of any.
+        """
         query = sa.select(EXAMPLES).order_by(EXAMPLES.c.p_value, EXAMPLES.c.time.desc(), EXAMPLES.c.digest)
         query = query.where(EXAMPLES.c.model_name == model, EXAMPLES.c.time >= since, EXAMPLES.c.time < until)
+        query = _where(query, EXAMPLES, None, slice=slice)
+        if topics is not None:
+            query = query.where(EXAMPLES.c.topic.in_(topics))
         return [Example(**row) for row in self._rows(query.where(EXAMPLES.c.stored >= stored_after), limit)]
 
     def forget(self, before: float) -> int:

@@ -73,7 +73,8 @@ def test_writing_a_step_twice_changes_nothing_and_writing_it_changed_replaces_it
     assert len(store.verdicts()) == 2
     assert len(store.windows()) == 2
     assert store.incidents() == [incident(60.0)]
-    closed = incident(60.0, closed=120.0, closed_by="recovery", severity="none", verdict="recovered")
+    shares = {"p_values_before": [0.5, 0.5], "p_values_after": [0.25, 0.75]}
+    closed = incident(60.0, **shares, grew=[3, -1], closed=120.0, closed_by="recovery", severity="none", verdict="recovered")
     store.upsert([step(0, n=101), Closed(None, {}, (), (closed,))])
     assert {row.n for row in store.windows()} == {101}
     assert store.incidents() == [closed]
@@ -108,16 +109,20 @@ def test_a_period_is_read_whole_and_in_order(store: Store) -> None:
 def test_an_older_history_gets_the_columns_that_came_since(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/history.db"
     first = Store.open(url)
-    first.upsert([step(0)])
+    first.upsert([step(0, incidents=(incident(60.0),))])
     first.close()
     with sqlite3.connect(tmp_path / "history.db") as connection:
         for column in ("lengths", "languages"):
             connection.execute(f"ALTER TABLE windows DROP COLUMN {column}")
+        for table, column in (("verdicts", "p_values_after"), ("incidents", "grew"), ("examples", "topic")):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     connection.close()
     again = Store.open(url)
     again.upsert([step(60)])
     assert [row.lengths for row in again.windows(slice="")] == [None, [0] * LENGTHS]
     assert [row.languages for row in again.windows(slice="")] == [None, [0, 0]]
+    assert [row.p_values_after for row in again.verdicts(stream="ood_share")] == [None, None]
+    assert again.incidents() == [incident(60.0)]
     again.close()
     Store.open(url).close()
 
