@@ -18,7 +18,7 @@ from service.records import Command, Entry, Report
 
 __all__ = ["Decider", "UnknownState", "Watched"]
 
-KIND, VERSION = "tiltmeter.decider", 2
+KIND, VERSION = "tiltmeter.decider", 3
 
 
 class UnknownState(Exception):
