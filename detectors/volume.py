@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.contract import Evidence, State, require_version
+from detectors.contract import Evidence, State, require_finite, require_version
 from detectors.recursion import Recursion
 from detectors.volume_baseline import WEEK_HOURS, VolumeBaseline
 
@@ -146,6 +146,7 @@ class Volume:
     def restore(cls, state: State) -> Self:
         """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version or impossible values."""
         require_version(state, VERSION, "volume")
+        require_finite(state)
         parts = {
             part: {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}
             for part in ("baseline_", "recursion_")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv, stdtrit
 
 from detectors.baseline import ASSUMED_CV, PAGING_DAYS, Stage, stage
-from detectors.contract import State, require_version
+from detectors.contract import State, require_finite, require_version
 from detectors.embedding_baseline import flag_dispersion
 
 VERSION = 1
@@ -117,8 +117,9 @@ class VolumeBaseline:
 
     @classmethod
     def restore(cls, state: State) -> Self:
-        """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version."""
+        """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version or values that are not finite."""
         require_version(state, VERSION, "volume baseline")
+        require_finite(state)
         arrays = {name: np.array(state[name], np.float64) for name in ("level", "beyond", "null")}
         numbers = {name: float(state[name].item()) for name in ("seconds", "design_effect", "day_cv")}
         return cls(**arrays, **numbers, days=int(state["days"].item()), stage=cast(Stage, str(state["stage"].item())))  # type: ignore[arg-type]

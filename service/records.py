@@ -18,13 +18,17 @@ WHOLE = ""
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One production prompt. ``time`` is event time in seconds since the epoch, a function of the record alone."""
+    """One production prompt. ``time`` is event time in seconds since the epoch, a function of the record alone.
+
+    ``session`` tells prompts of one conversation or user from those of others; empty where the record names none.
+    """
 
     id: str
     text: str
     time: float
     model_name: str
     slice: str = WHOLE
+    session: str = ""
 
 
 class Span(NamedTuple):

@@ -57,6 +57,10 @@ class Fields(Settings):
     model: str | None = Field("model", description="Name of the model that was asked.")
     id: str | None = Field("id", description="Identity of the record.")
     slice: str | None = Field(None, description="Field whose configured values become slices.")
+    session: str | None = Field(
+        None,
+        description="What tells one conversation or user from another. Unset: the usual names, such as session_id, conversation_id, user.",
+    )
 
 
 class Kafka(Settings):

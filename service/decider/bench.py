@@ -13,9 +13,11 @@ from service.decider.incidents import Incidents
 from service.decider.judge import Judge
 from service.decider.learning import Learning, Purpose
 from service.decider.snapshot import NO_WINDOWS, ModelView, Series, StreamView
+from service.decider.spoken import Spoken
 from service.decider.streams import LEVELS, Streams
 from service.decider.track import Topic, Track
 from service.records import WHOLE
+from service.vocabulary import Vocabulary
 
 Record = Mapping[str, Any]
 """What is kept of one bundle of one model: its digest, what it has learned and its newest windows, as JSON."""
@@ -31,6 +33,7 @@ class Watched:
         topics: reference topics of the bundle, K of them.
         owner: who is told. weight: share of both budgets, relative to the other models.
         slices: values that are tested apart; slices_weight: part of the model's budgets that they have together.
+        vocabulary: words that may be shown; None in a bundle without a list.
         landmarks: (K, F) Fourier features at the centres of the topics, which say where the embedding went; without them nothing does.
     """
 
@@ -41,6 +44,7 @@ class Watched:
     weight: float = 1.0
     slices: tuple[str, ...] = ()
     slices_weight: float = 0.2
+    vocabulary: Vocabulary | None = None
     landmarks: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
@@ -58,6 +62,7 @@ class Bench:
         self.models = dict(models)
         places = [(name, slice_) for name, watched in self.models.items() for slice_ in (WHOLE, *watched.slices)]
         self.tracks = {place: Track(whole=place[1] == WHOLE) for place in places}
+        self.spoken = {name: Spoken(len(m.vocabulary.words)) for name, m in self.models.items() if m.vocabulary is not None}
         pages = dict(zip(layout(self.models), full_rates(config, self.models)[1].tolist(), strict=True))
         self.learning = {
             name: Learning(
@@ -72,18 +77,21 @@ class Bench:
         }
         for name, record in records.items():
             self.learning[name].load(record["learning"])
+            if name in self.spoken and (spoken := record.get("spoken")):
+                self.spoken[name].load(spoken)
             for slice_ in (WHOLE, *self.models[name].slices):
                 if slice_ in record["tracks"]:
                     self.tracks[name, slice_].load(record["tracks"][slice_])
         self.incidents = Incidents(config.detection.paging)
         self.streams = Streams(self.models, self.learning, config)
-        self.judge = Judge(self.models, self.streams, self.incidents, self.learning, self.tracks, config)
+        self.judge = Judge(self.models, self.streams, self.incidents, self.learning, self.tracks, self.spoken, config)
 
     def record(self, name: str) -> Record:
         """What is kept of the bundle of one model."""
         watched = self.models[name]
         tracks = {slice_: self.tracks[name, slice_].to_json() for slice_ in (WHOLE, *watched.slices)}
-        return {"bundle": watched.bundle, "learning": self.learning[name].to_json(), "tracks": tracks}
+        spoken = self.spoken[name].to_json() if name in self.spoken else None
+        return {"bundle": watched.bundle, "learning": self.learning[name].to_json(), "tracks": tracks, "spoken": spoken}
 
     def to_json(self) -> dict[str, Any]:
         """Everything needed to go on."""

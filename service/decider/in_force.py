@@ -71,7 +71,7 @@ class Records:
             held = {side[name].bundle for side in (in_force, shadows) if name in side}
             gone = [record for digest, record in self._all.get(name, {}).items() if digest not in held]
             if gone:
-                left[name] = {**gone[-1], "tracks": {}}
+                left[name] = {**gone[-1], "tracks": {}, "spoken": None}
         return left
 
 

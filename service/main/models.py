@@ -83,6 +83,7 @@ def _watched(bundle: "Bundle", model: Model) -> Watched:
         model.weight,
         tuple(model.slices.values),
         model.slices.weight,
+        bundle.vocabulary,
         bundle.landmarks(),
     )
 
@@ -116,10 +117,12 @@ class Graphs:
         """For the pipeline."""
         from service.pipeline.bundle_scoring import BundleScoring, LoadedModel
 
-        shadows = {name: LoadedModel(each.digest, len(each.topics), *self.of(each)) for name, each in self._models.shadows.items()}
+        shadows = {
+            name: LoadedModel(each.digest, len(each.topics), *self.of(each), each.vocabulary) for name, each in self._models.shadows.items()
+        }
         return BundleScoring(
             {
-                name: LoadedModel(bundle.digest, len(bundle.topics), *self.of(bundle), shadows.get(name))
+                name: LoadedModel(bundle.digest, len(bundle.topics), *self.of(bundle), bundle.vocabulary, shadows.get(name))
                 for name, bundle in self._models.bundles.items()
             }
         )

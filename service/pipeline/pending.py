@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.sketch import Sketch, sketch_groups
+from detectors.words import count_codes
 from service.language import LANGUAGES, languages
 from service.pipeline.scoring import Scoring
 from service.records import WHOLE, Batch, DeltaKey, Deltas, Part, Partition, Progress, Prompt, Report, Scores, Span
+from service.vocabulary import Vocabulary
 
 _COLUMNS = ("p_value", "strange", "far", "topic", "tokens", "truncated", "fourier")
 
@@ -100,14 +102,15 @@ class Pending:
         texts = [prompt.text for prompt in batch.prompts]
         of_texts: dict[str, NDArray[Any]] = {"characters": np.fromiter(map(len, texts), np.int64, len(texts)), "language": languages(texts)}
         groups = _groups(batch.prompts, rows, part_of, self._window)
-        self._count(groups, keys, of_texts, scores, scoring)
+        self._count(batch.prompts, groups, keys, of_texts, scores, scoring)
         if shadow:
             seconds = {name: grouped for name, grouped in groups.items() if shadow[1].bundle(name) != scoring.bundle(name)}
             self._again |= {(shadow[1].bundle(name), name) for name in seconds}
-            self._count(seconds, keys, of_texts, *shadow)
+            self._count(batch.prompts, seconds, keys, of_texts, *shadow)
 
     def _count(
         self,
+        prompts: Sequence[Prompt],
         groups: Mapping[str, "_Grouped"],
         keys: Sequence[str | None],
         of_texts: Mapping[str, NDArray[Any]],
@@ -122,6 +125,8 @@ class Pending:
             columns["whole"] = np.array([slice_name == WHOLE for _, slice_name, _ in grouped.labels])
             bundle = scoring.bundle(model_name)
             sketches = sketch_groups(grouped.groups, len(grouped.labels), **columns)
+            for group, counts in _words(prompts, grouped, scores.topic, columns["whole"], scoring.vocabulary(model_name)).items():
+                sketches[group] = replace(sketches[group], words=counts)
             for (part, slice_name, window), sketch in zip(grouped.labels, sketches, strict=True):
                 mine = self._parts[keys[part]]
                 delta = DeltaKey(bundle, model_name, slice_name, window)
@@ -161,3 +166,20 @@ def _groups(prompts: Sequence[Prompt], rows: NDArray[np.int64], part_of: NDArray
         if place.size:
             grouped[model_name] = _Grouped(rows[place], index, labels)
     return grouped
+
+
+def _words(
+    prompts: Sequence[Prompt], grouped: _Grouped, topic: NDArray[np.int32], whole: NDArray[np.bool_], vocabulary: Vocabulary | None
+) -> dict[int, NDArray[np.int64]]:
+    """Group of a whole model -> counts of the words of its prompts that no topic claims and that name their session.
+
+    Only these few are read: a prompt of a known topic costs nothing here.
+    """
+    if vocabulary is None:
+        return {}
+    codes: dict[int, list[int]] = {}
+    unclaimed = np.flatnonzero((topic[grouped.rows] < 0) & whole[grouped.groups])
+    for row, group in zip(grouped.rows[unclaimed].tolist(), grouped.groups[unclaimed].tolist(), strict=True):
+        if session := prompts[row].session:
+            codes.setdefault(group, []).extend(vocabulary.codes(prompts[row].text, session))
+    return {group: count_codes(np.array(found, np.int64)) for group, found in codes.items()}
