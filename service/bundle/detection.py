@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from detectors.calibration import STRANGE
-from detectors.delay import Delay, detection_table, smallest_rise
+from detectors.delay import Delay, detection_table, no_sooner, smallest_rise
 from detectors.topic_baseline import WEEK_HOURS, TopicBaseline
 from detectors.topic_mix import rise_part
 
@@ -117,16 +117,18 @@ def swap(topics: tuple[float, ...]) -> Swap | None:
         counts = rng.multinomial(speed * 3600, shares, hour.size)
         learned = TopicBaseline.fit(counts, hour // 24, hour % WEEK_HOURS, _DELTA)
         null, share = float(np.median(learned.upper[:, at])) + _MIN_EFFECT, float(shares[at])
-        rates[speed] = detection_table(
+        page_rate, part = WINDOW / _BUDGET / STREAMS, rise_part(shares.size)
+        delays = detection_table(
             null,
             float(learned.design_effect[at]),
-            page_rate=WINDOW / _BUDGET / STREAMS * rise_part(shares.size),
+            page_rate=page_rate * part,
             flag_rate=share,
             prompts_per_window=speed * WINDOW,
             rises=RISES,
             sensitivity=1.0,
             runs=_RUNS,
         )
+        rates[speed] = no_sooner(delays, page_rate, part)
         never[speed] = smallest_rise(null, flag_rate=share, sensitivity=1.0)
     return Swap(float(shares[at]), rates, never)
 

@@ -40,12 +40,12 @@ def objection(rates: Mapping[str, SeasonalBaseline], prompts: int, hours: float,
     return "; ".join(reasons) or None
 
 
-def entries(model: str, accepted: Baseline) -> Iterator[BaselineEntry]:
-    """The null in force of every stream that has one; ``combined`` has that of its members."""
+def entries(model: str, accepted: Baseline, told: str = "") -> Iterator[BaselineEntry]:
+    """The null in force of every stream that has one; ``combined`` has that of its members. ``told``: added to the source."""
 
     def entry(flag: str, rate: float, bound: float, effect: float, days: int, stage: str, why: str | None) -> BaselineEntry:
         time, actor, reason = accepted.accepted or 0.0, accepted.actor or "", accepted.reason or ""
-        return BaselineEntry(model, flag, time, actor, reason, accepted.source, rate, bound, effect, days, stage, why)
+        return BaselineEntry(model, flag, time, actor, reason, accepted.source + told, rate, bound, effect, days, stage, why)
 
     for (slice_, stream), rate in accepted.rates.items():
         flag, bound = f"{slice_}/{stream}" if slice_ else STREAMS.get(stream, stream), float(np.median(rate.bound))
