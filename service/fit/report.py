@@ -153,8 +153,8 @@ def _facts(manifest: Manifest) -> str:
         ),
         (
             "Score",
-            f"{settings.neighbours} nearest neighbours, density weight {settings.density_weight}; head on {settings.head}, weight "
-            f"{settings.head_weight}",
+            f"{settings.neighbours} nearest neighbours, density weight {settings.density_weight}; {settings.heads} linear heads on {settings.head}, weight "
+            f"{settings.head_weight}, its density weight {settings.head_density_weight}",
         ),
         ("Seed", str(settings.seed)),
     ]
