@@ -153,8 +153,8 @@ def _facts(manifest: Manifest) -> str:
         ),
         (
             "Score",
-            f"{settings.neighbours} nearest neighbours, density weight {settings.density_weight}; {settings.heads} linear heads on {settings.head}, weight "
-            f"{settings.head_weight}, its density weight {settings.head_density_weight}",
+            f"{settings.neighbours} nearest neighbours, density weight {settings.density_weight}; linear heads on "
+            f"{settings.head}: {settings.heads}, weight {settings.head_weight}, density weight {settings.head_density_weight}",
         ),
         ("Seed", str(settings.seed)),
     ]
