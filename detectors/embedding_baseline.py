@@ -78,9 +78,12 @@ class EmbeddingBaseline:
 
     @classmethod
     def restore(cls, state: State) -> Self:
-        """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version."""
+        """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version or a value that is no number."""
         require_version(state, VERSION, "embedding baseline")
         arrays = {name: np.array(state[name]) for name in cls.__slots__ if name not in ("days", "stage")}
+        for name, values in arrays.items():
+            if not (~np.isnan(values) if name == "threshold" else np.isfinite(values)).all():
+                raise ValueError(f"embedding baseline: {name} must hold finite numbers")
         return cls(**arrays, days=int(state["days"].item()), stage=cast(Stage, str(state["stage"].item())))  # type: ignore[arg-type]
 
 

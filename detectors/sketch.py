@@ -11,6 +11,9 @@ P_VALUE_EDGES = np.array([0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.
 
 BINS = len(P_VALUE_EDGES) + 1
 
+BIN_WIDTHS = np.diff(P_VALUE_EDGES, prepend=0.0, append=1.0)
+"""(15,) float64: share of each bin where p-values are uniform, as they are for prompts like the fine-tuning set."""
+
 TOKEN_EDGES = np.array([4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512])
 """Inner edges of the length histogram: bin i holds edges[i-1] < tokens <= edges[i]; 16 bins."""
 

@@ -14,7 +14,7 @@ from service.bundle.files import (
     encoder_digest,
     sha256,
 )
-from service.bundle.manifest import SCHEMA, Counts, EncoderSettings, Manifest, Settings
+from service.bundle.manifest import SCHEMA, Counts, EncoderSettings, Extraction, Manifest, Settings
 
 __all__ = [
     "CALIBRATION",
@@ -30,6 +30,7 @@ __all__ = [
     "Bundle",
     "Counts",
     "EncoderSettings",
+    "Extraction",
     "Manifest",
     "Settings",
     "TopicInfo",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
@@ -13,6 +14,7 @@ from safetensors.numpy import load_file, save
 from detectors.calibration import Calibration
 from service.bundle.describe import describe
 from service.bundle.files import CALIBRATION, ENCODER_GRAPH, MANIFEST, REFERENCE, SCORER_GRAPH, TOKENIZER, TOPICS, encoder_digest, sha256
+from service.bundle.landmarks import read_landmarks
 from service.bundle.manifest import SCHEMA, Manifest
 from service.bundle.names import read_names
 from service.errors import ConfigError
@@ -89,6 +91,13 @@ class Bundle:
     def nulls(self) -> Mapping[str, float]:
         """PAC bound of the share of each flag under no change: keys ``strange`` and ``far``; no minimum effect in it."""
         return self.manifest.nulls
+
+    def landmarks(self) -> NDArray[np.float32]:
+        """(K, F) float32, Fourier features at the centre of each topic: says in words where the mean embedding went.
+
+        Read from the scorer's graph without its reference vectors. Cost: about 0.2 s, most of it the import of onnx.
+        """
+        return read_landmarks(self.path / SCORER_GRAPH)
 
     def describe(self) -> str:
         """What the bundle is, for ``tiltmeter bundle show``: plain lines, no prompt text."""

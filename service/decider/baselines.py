@@ -75,6 +75,7 @@ class Baseline:
         shift: of the embedding; None where nothing was learned.
         prompts, days: learned; first, last: the days it was learned from, as ISO dates, None where only counts were given.
         objection: what speaks against it; one that is accepted all the same keeps it.
+        p_values: prompts by p-value (detectors.sketch.P_VALUE_EDGES); None where only flags were given.
     """
 
     rates: Mapping[Place, SeasonalBaseline]
@@ -90,6 +91,7 @@ class Baseline:
     actor: str | None = None
     reason: str | None = None
     objection: str | None = None
+    p_values: tuple[int, ...] | None = None
 
     def null(self, slice_: str, stream: str) -> Null:
         """What a rate stream is tested against with this in force."""
@@ -122,6 +124,7 @@ class Baseline:
                 "promises": {stream: [kept.kept, kept.reason, kept.smallest_budget] for stream, kept in self.promises.items()},
                 "mixes": {stream: _mix_to_json(mix) for stream, mix in self.mixes.items()},
                 "shift": self.shift and shift_to_json(self.shift),
+                "p_values": self.p_values,
             }
         )
 
@@ -134,6 +137,7 @@ class Baseline:
             promises={stream: Kept(*kept) for stream, kept in state["promises"].items()},
             mixes={stream: _mix_from_json(mix) for stream, mix in state["mixes"].items()},
             shift=state["shift"] and shift_from_json(state["shift"]),
+            p_values=tuple(state["p_values"]) if state.get("p_values") else None,
             **{name: state[name] for name in _PLAIN},
         )
 

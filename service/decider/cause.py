@@ -6,16 +6,22 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.change import locate
+from detectors.change import locate, share_interval
+from detectors.sketch import BIN_WIDTHS, FIXED_POINT
 from detectors.topic_baseline import TopicBaseline
+from detectors.witness import directions
 from service.decider import explain
 from service.decider.budget import DATA_PROBLEMS, SLICED, StreamKey
-from service.decider.incidents import Incidents
+from service.decider.incidents import Incidents, Place, shares
 from service.decider.learning import Learning
 from service.decider.mixes import Carried
-from service.decider.streams import Streams
+from service.decider.state import ENOUGH
+from service.decider.streams import LEVELS, Streams
 from service.decider.track import Topic, Track
 from service.records import WHOLE, Incident
+
+UNNAMED = ("embedding_shift", "combined")
+"""Streams that count no topic: where the mean embedding went is told in words."""
 
 TOGETHER = 3600.0
 """Changes whose intervals come within this many seconds of each other are taken for one."""
@@ -31,12 +37,29 @@ class Began(NamedTuple):
     x: int
 
 
+class Told(NamedTuple):
+    """What carries a change, in words, and the topics that grew, most first."""
+
+    parts: list[str]
+    grew: list[int]
+
+
 class Described(Protocol):
     """What is read of a model."""
 
     @property
     def topics(self) -> Sequence[Topic]:
         """Reference topics."""
+        ...
+
+    @property
+    def owner(self) -> str:
+        """Who is told."""
+        ...
+
+    @property
+    def landmarks(self) -> NDArray[np.float32] | None:
+        """(K, F) Fourier features at the centres of the topics; None where nobody gave them."""
         ...
 
 
@@ -61,13 +84,68 @@ class Causes:
         start, low, high = (float(times[max(0, times.size - 1 - ago)]) for ago in (change.start, change.low, change.high))
         return Began(start, min(low, start), max(high, start), n, x)
 
-    def told(self, key: StreamKey, carried: Carried, start: float) -> list[str]:
-        """Topics, slices and hours of the day that carry a change of a whole model since ``start``; empty lines where nothing is plain."""
-        if key.slice != WHOLE:
-            return []
-        return [self._topics(key.model_name, start), self._slices(key.model_name, carried, start), self._hours(key, carried, start)]
+    def incident(self, place: Place, i: int, began: Began, counted: str, end: float, evidence: float, announced: str | None) -> Incident:
+        """What opens at ``place`` with a window that ends at ``end``, of stream ``i``, with all that can be said of it."""
+        name, key = place.model_name, self._streams.keys[i]
+        value, reference = began.x / began.n, float(self._streams.views.reference[i])
+        low, high = share_interval(began.x, began.n, float(self._streams.views.effect[i]))
+        words = explain.changed(counted, value, low, high, began.start, reference)
+        told = self._told(key, self._streams.views.carried(key), began.start)
+        parts = [words, explain.began(began.low, began.high), *told.parts, announced]
+        return Incident(
+            id="-".join(part for part in (name, place.slice, place.stream, place.level, f"{end:.0f}") if part),
+            model_name=name,
+            stream=place.stream,
+            level=place.level,
+            severity="none",
+            owner=self._models[name].owner,
+            opened=end,
+            explanation="; ".join(part for part in parts if part),
+            value=value,
+            reference=reference,
+            log10_evidence=evidence,
+            log10_threshold=self._streams.thresholds(i)[LEVELS.index(place.level)],
+            change_start=began.start,
+            change_low=began.low,
+            change_high=began.high,
+            slice=place.slice,
+            p_values_before=self._normal(key, began.start),
+            grew=told.grew,
+        )
 
-    def _topics(self, model: str, start: float) -> str:
+    def _told(self, key: StreamKey, carried: Carried, start: float) -> Told:
+        """Topics, slices and hours of the day that carry a change of a whole model since ``start``; empty words where nothing is plain."""
+        if key.slice != WHOLE:
+            return Told([], [])
+        model, (topics, grew) = key.model_name, self._topics(key.model_name, start)
+        towards = self._towards(model, start) if key.stream in UNNAMED else ""
+        return Told([topics, towards, self._slices(model, carried, start), self._hours(key, carried, start)], grew)
+
+    def _normal(self, key: StreamKey, start: float) -> list[float] | None:
+        """Shares of prompts by p-value when nothing is wrong; None where those since ``start`` are not known.
+
+        They are what the accepted baseline holds; of a slice, and of a baseline that holds none, the windows kept before ``start`` where
+        they are enough; else what the fine-tuning set says: p-values are uniform.
+        """
+        track, accepted = self._tracks[key[:2]], self._learning[key.model_name].accepted
+        if not track.p_values(start).any():
+            return None
+        learned = accepted.p_values if accepted and not key.slice else None
+        before = track.p_values(until=start) if learned is None else np.array(learned)
+        return shares(before) if before.sum() >= ENOUGH else BIN_WIDTHS.round(5).tolist()
+
+    def _towards(self, model: str, start: float) -> str:
+        """Topics near which there are more prompts than at the same hours of the baseline, and those near which there are fewer."""
+        places, baseline = self._models[model].landmarks, self._learning[model].shift()
+        hour, n, fourier = self._tracks[model, WHOLE].fourier(start)
+        total = int(n.sum())
+        if places is None or baseline is None or total == 0 or fourier.shape[1] != places.shape[1]:
+            return ""
+        before, now = (n @ baseline.mean[hour]) / total, fourier.sum(axis=0) / (FIXED_POINT * total)
+        near, far = directions(before, now, total / float(baseline.design_effect[0]), places)
+        return explain.towards(self._models[model].topics, near, far)
+
+    def _topics(self, model: str, start: float) -> tuple[str, list[int]]:
         track = self._tracks[model, WHOLE]
         counts = track.table("topic_mix", start).sum(axis=0)
         baseline = self._streams.mixes[model].baselines.get("topic_mix")
@@ -76,7 +154,10 @@ class Causes:
             before, effect = baseline.share[hours].mean(axis=0), baseline.design_effect
         else:
             before, effect = self._shares(model, counts.size), np.ones(counts.size)
-        return explain.moved(self._models[model].topics, before, counts, effect) if before.size == counts.size else ""
+        if before.size != counts.size:
+            return "", []
+        told, grown = explain.moved(self._models[model].topics, before, counts, effect)
+        return told, [i if i < counts.size - 1 else -1 for i in grown]
 
     def _shares(self, model: str, size: int) -> NDArray[np.float64]:
         """Share of each topic when nothing is wrong: as learned, else as in the fine-tuning set; "none of these" comes last."""

@@ -3,8 +3,11 @@
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.config import Config
 from service.decider.budget import StreamKey, full_rates, layout
@@ -33,6 +36,7 @@ class Watched:
         topics: reference topics of the bundle, K of them.
         owner: who is told. weight: share of both budgets, relative to the other models.
         slices: values that are tested apart; slices_weight: part of the model's budgets that they have together.
+        landmarks: (K, F) Fourier features at the centres of the topics, which say where the embedding went; without them nothing does.
     """
 
     bundle: str
@@ -42,6 +46,7 @@ class Watched:
     weight: float = 1.0
     slices: tuple[str, ...] = ()
     slices_weight: float = 0.2
+    landmarks: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 class UnknownState(Exception):

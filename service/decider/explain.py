@@ -47,7 +47,7 @@ def noun(carried: Carried, topics: Sequence[Topic]) -> str:
     if carried.member == "topic_mix":
         return f"about {words(topics, at)}" if at < len(topics) else _NOUN["new_topic"]
     if carried.member == "language":
-        return f"in {LANGUAGES[at]}" if at < len(LANGUAGES) - 1 else "in no known language"
+        return f"in {LANGUAGES[at]}" if at < len(LANGUAGES) - 1 else "in no known language or in markup"
     if carried.member == "length":
         if at == 0:
             return f"of up to {TOKEN_EDGES[0]} tokens"
@@ -76,15 +76,17 @@ def began(earliest: float, latest: float) -> str:
     return "" if first == last else f"began between {first} and {last}"
 
 
-def moved(topics: Sequence[Topic], before: NDArray[np.float64], counts: NDArray[np.int64], effect: NDArray[np.float64]) -> str:
+def moved(
+    topics: Sequence[Topic], before: NDArray[np.float64], counts: NDArray[np.int64], effect: NDArray[np.float64]
+) -> tuple[str, list[int]]:
     """Topics that grew and fell by a point at least, and beyond chance: share before, and since then with its 95% interval.
 
     ``before`` shares and ``counts`` since the change, (K + 1,) each; ``effect`` design effects, (K + 1,). At most three that grew, two
-    that fell.
+    that fell; those that grew also by index.
     """
     n = counts.sum()
     if n == 0:
-        return ""
+        return "", []
     share, x, total = counts / n, counts.astype(np.float64), np.full(counts.size, float(n))
     low, high = share_intervals(x, total, effect)
     rise = share - before
@@ -93,10 +95,26 @@ def moved(topics: Sequence[Topic], before: NDArray[np.float64], counts: NDArray[
     fallen = [i for i in order[::-1].tolist() if rise[i] <= -POINT and high[i] < before[i]][:2]
     parts = []
     for verb, found in (("grew", grown), ("fell", fallen)):
-        told = [f"{words(topics, i)} {percent(before[i])} to {percent(share[i])} ({percent(low[i])} to {percent(high[i])})" for i in found]
+        told = [f"{words(topics, i)} {percent(before[i])} -> {percent(share[i])} ({percent(low[i])} to {percent(high[i])})" for i in found]
         if told:
             parts.append(f"{verb}: {', '.join(told)}")
-    return "; ".join(parts)
+    return "; ".join(parts), grown
+
+
+def towards(topics: Sequence[Topic], near: Sequence[int], far: Sequence[int]) -> str:
+    """Topics that the mean embedding moved towards and away from."""
+    parts = []
+    for word, found in (("towards", near), ("away from", far)):
+        told = [name for i in found if (name := words(topics, i))]
+        if told:
+            parts.append(f"{word} {', '.join(told)}")
+    return f"the mean prompt moved {' and '.join(parts)}" if parts else ""
+
+
+def details(explanation: str) -> str:
+    """What an incident's explanation says beside the share and its data problems, which both change while it is open."""
+    rest = explanation.partition("; ")[2] if explanation.startswith(_PREFIX) else explanation
+    return rest.partition("; ")[2]
 
 
 def carriers(excess: Mapping[str, float], prompts: Mapping[str, int], total: float, n: int) -> str:

@@ -57,6 +57,7 @@ def fit(
         n, x, days, hours = history.replayable(stream)
         budget = 1 / max(page_rates.get((WHOLE, stream), 0.0), 1e-12)
         promises[stream] = Kept.of(check_promise(n, x, days, hours, delta=delta, budget=budget, block=block, min_effect=min_effect))
+    p_values = history.p_values().tolist()
     return Baseline(
         rates=rates,
         promises=promises,
@@ -67,6 +68,7 @@ def fit(
         days=history.days,
         first=None if span is None else date.fromordinal(span[0]).isoformat(),
         last=None if span is None else date.fromordinal(span[1]).isoformat(),
+        p_values=tuple(p_values) if any(p_values) else None,
     )
 
 

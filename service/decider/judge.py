@@ -14,32 +14,22 @@ from service.config import Config
 from service.decider import explain
 from service.decider.budget import SLICED, StreamKey, Weighted
 from service.decider.calendar import Calendar
-from service.decider.cause import Causes
+from service.decider.cause import Causes, Described
 from service.decider.encoding import decode_array, encode_array
 from service.decider.incidents import Incidents, Place
 from service.decider.learning import Learning
 from service.decider.state import of_stream
 from service.decider.streams import LEVELS, Streams
-from service.decider.track import KEPT, Ring, Topic, Track
-from service.records import WHOLE, DeltaKey, Incident, Verdict
+from service.decider.track import KEPT, Ring, Track
+from service.records import WHOLE, DeltaKey, Verdict
 
 
-class Model(Weighted, Protocol):
+class Model(Weighted, Described, Protocol):
     """What is read of a watched model."""
 
     @property
     def bundle(self) -> str:
         """Digest."""
-        ...
-
-    @property
-    def topics(self) -> Sequence[Topic]:
-        """Reference topics."""
-        ...
-
-    @property
-    def owner(self) -> str:
-        """Who is told."""
         ...
 
 
@@ -94,7 +84,8 @@ class Judge:
         views = self._streams.views
         for place in self._incidents.places():
             if (at := self._streams.index.get(StreamKey(*place[:3]))) is not None:
-                self._incidents.add(place, int(views.n[at]), int(views.x[at]))
+                counted = found[place[:2]].histogram if place[:2] in found else 0
+                self._incidents.add(place, int(views.n[at]), int(views.x[at]), counted)
         self._cross(step.evidence, end, behind > self._backlog_after)
         for i in recovered:
             self._forget(i, end)
@@ -216,32 +207,10 @@ class Judge:
         return self._learning[key.model_name].expected(key.slice, carried.member if key.slice == WHOLE else key.stream, topic, end)
 
     def _open(self, place: Place, i: int, end: float, evidence: float, backlog: bool, announced: str | None) -> None:
-        name, key = place.model_name, self._streams.keys[i]
-        carried = self._streams.views.carried(key)
-        began = self._causes.began(i, carried, self._starts.rows, self._after.get(key, -np.inf))
-        reference, n, x = float(self._streams.views.reference[i]), began.n, began.x
-        lower, upper = share_interval(x, n, float(self._streams.views.effect[i]))
-        words = explain.changed(self.counted(i), x / n, lower, upper, began.start, reference)
-        parts = [words, explain.began(began.low, began.high), *self._causes.told(key, carried, began.start), announced]
-        incident = Incident(
-            id="-".join(part for part in (name, place.slice, place.stream, place.level, f"{end:.0f}") if part),
-            model_name=name,
-            stream=place.stream,
-            level=place.level,
-            severity="none",
-            owner=self._models[name].owner,
-            opened=end,
-            explanation="; ".join(part for part in parts if part),
-            value=x / n,
-            reference=reference,
-            log10_evidence=evidence,
-            log10_threshold=self._streams.thresholds(i)[LEVELS.index(place.level)],
-            change_start=began.start,
-            change_low=began.low,
-            change_high=began.high,
-            slice=place.slice,
-        )
-        self._incidents.begin(incident, n, x, backlog=backlog)
+        key = self._streams.keys[i]
+        began = self._causes.began(i, self._streams.views.carried(key), self._starts.rows, self._after.get(key, -np.inf))
+        incident = self._causes.incident(place, i, began, self.counted(i), end, evidence, announced)
+        self._incidents.begin(incident, began.n, began.x, self._tracks[key[:2]].p_values(began.start), backlog=backlog)
 
     def shows(self, i: int) -> bool:
         """Whether there is anything to say of a stream: always of those that the fine-tuning set bounds, of others with a baseline."""
@@ -260,10 +229,12 @@ class Judge:
         verdicts = []
         for at, i in enumerate(streams):
             key, one, lower, upper, reference = self._streams.keys[i], about[at], float(low[at]), float(high[at]), float(views.reference[i])
-            if one.since is None:
+            incident = self._incidents.told(key)
+            if incident is None:
                 words = explain.quiet(self.counted(i), one.x / one.n, lower, upper, one.windows, reference)
             else:
-                words = explain.changed(self.counted(i), one.x / one.n, lower, upper, one.since, reference)
+                words = explain.changed(self.counted(i), one.x / one.n, lower, upper, incident.change_start, reference)
+                words = "; ".join(part for part in (words, explain.details(incident.explanation)) if part)
             ticket, page = self._streams.thresholds(i)
             verdict = Verdict(
                 window_start=float(start),
@@ -282,6 +253,8 @@ class Judge:
                 log10_ticket_threshold=ticket,
                 state=self.state(key),
                 explanation=words,
+                p_values_before=incident.p_values_before if incident else None,
+                p_values_after=incident.p_values_after if incident else None,
             )
             self.latest[key] = verdict
             verdicts.append(verdict)

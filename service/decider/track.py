@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.sketch import Sketch
+from detectors.sketch import BINS, Sketch
 from service.decider.budget import MIXES, PAGING, RATES, SLICED, TICKETS
 from service.decider.encoding import decode_array, encode_array
 from service.decider.mixes import Carried, counts
@@ -22,6 +22,12 @@ SHOWN_SLICE = 240
 
 TABLES = 720
 """Windows whose topics, languages and lengths are kept: a change that began earlier is described by these."""
+
+SUMMED = 5
+"""Windows whose Fourier sums are kept together."""
+
+SUMS = 144
+"""Fourier sums kept of a whole model: as many windows as tables."""
 
 RECENT = 60
 """Windows that decide whether there is enough data."""
@@ -91,7 +97,9 @@ class Track:
         self._streams = (*PAGING, *TICKETS) if whole else SLICED
         evidence = ("<f4", (len(self._streams),))
         row = [("start", "<i8"), ("hour", "<i2"), ("n", "<i4"), ("x", "<i4", (len(self._rates),)), ("flag", "i1")]
-        self._windows = Ring(np.dtype([*row, ("ticket", *evidence), ("page", *evidence)]), SHOWN if whole else SHOWN_SLICE)
+        row += [("ticket", *evidence), ("page", *evidence), ("p_values", "<i4", (BINS,))]
+        self._windows = Ring(np.dtype(row), SHOWN if whole else SHOWN_SLICE)
+        self._sums: Ring | None = None
         self._whole = whole
         self._tables: Ring | None = None
         self._recent: NDArray[Any] | None = None
@@ -109,14 +117,47 @@ class Track:
     ) -> None:
         """Add one closed window: ``x`` of its rate streams, whether the embedding was flagged (-1: not known), evidence of its streams."""
         self._recent = None
-        self._windows.append((start, hour, sketch.n, x, flag, ticket, page))
+        self._windows.append((start, hour, sketch.n, x, flag, ticket, page, sketch.histogram))
         if not self._whole:
             return
+        if sketch.fourier.size:
+            self._sum(start, hour, sketch)
         tables = [counts(sketch, stream) for stream in MIXES]
         if self._tables is None:
             kinds = [(stream, "<i4", (table.size,)) for stream, table in zip(MIXES, tables, strict=True)]
             self._tables = Ring(np.dtype(kinds), TABLES)
         self._tables.append(tuple(tables))
+
+    def _sum(self, start: int, hour: int, sketch: Sketch) -> None:
+        """Add a window to the newest Fourier sums: of at most five windows, all of one hour of the week."""
+        if self._sums is None:
+            row = [("start", "<i8"), ("hour", "<i2"), ("windows", "<i4"), ("n", "<i8"), ("fourier", "<i8", sketch.fourier.shape)]
+            self._sums = Ring(np.dtype(row), SUMS)
+        newest = self._sums.rows[-1:]
+        if not newest.size or newest["windows"][0] >= SUMMED or newest["hour"][0] != hour:
+            self._sums.append((start, hour, 0, 0, 0))
+            newest = self._sums.rows[-1:]
+        newest["windows"] += 1
+        newest["n"] += sketch.n
+        newest["fourier"] += sketch.fourier
+
+    def fourier(self, since: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Hour of the week (B,), prompts (B,) and fixed-point Fourier sums (B, F) of the windows from ``since`` on.
+
+        Up to four windows before it are in the first row.
+        """
+        if self._sums is None:
+            nothing = np.zeros(0, np.int64)
+            return nothing, nothing, nothing[:, None]
+        rows = self._sums.rows
+        rows = rows[max(0, int(np.searchsorted(rows["start"], since, side="right")) - 1) :]
+        return rows["hour"].astype(np.int64), rows["n"].astype(np.int64), rows["fourier"].astype(np.int64)
+
+    def p_values(self, since: float = -np.inf, until: float = np.inf) -> NDArray[np.int64]:
+        """(15,) int64, prompts by p-value of the windows kept that start in [since, until)."""
+        rows = self._windows.rows
+        first, stop = np.searchsorted(rows["start"], [since, until])
+        return np.asarray(rows["p_values"][first:stop].sum(axis=0, dtype=np.int64))
 
     def recent(self, length: float) -> NDArray[Any]:
         """Windows with prompts among the newest 60, by time."""
@@ -172,12 +213,23 @@ class Track:
         tables = self._tables
         return {
             "windows": encode_array(self._windows.rows),
+            "sums": self._sums and encode_array(self._sums.rows),
             "tables": tables and {stream: encode_array(tables.rows[stream]) for stream in MIXES},
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of :meth:`to_json`."""
-        self._windows.load(decode_array(state["windows"]))
+        windows = decode_array(state["windows"])
+        if "p_values" not in (windows.dtype.names or ()):  # kept before these were
+            older, windows = windows, np.zeros(windows.size, self._windows.rows.dtype)
+            for name in older.dtype.names or ():
+                windows[name] = older[name]
+        self._windows.load(windows)
+        self._sums = None
+        if sums := state.get("sums"):
+            rows = decode_array(sums)
+            self._sums = Ring(rows.dtype, SUMS)
+            self._sums.load(rows)
         self._recent = None
         self._tables = None
         if state["tables"]:

@@ -39,6 +39,7 @@ from service.errors import DataError
 from service.fit.collect import NONE, FieldNames, Rows, collect
 from service.fit.duplicates import clusters
 from service.fit.encoder_files import write_encoder
+from service.fit.extraction import extraction
 from service.fit.head import FOLDS, TOPIC_HEADS, Topics, fit_label_head, fit_topic_heads, fit_topics, topic_folds
 from service.fit.output import check_out, publish, staging_beside
 from service.fit.progress import Advance, Progress, Silent
@@ -200,6 +201,7 @@ def _write(
         head_density_weight=max((head.weight for head in score.heads), default=0.0),
     )
     manifest = _manifest(data, encoder_settings, settings, calibrated, len(topics), float(truncated.mean()), out)
+    manifest = manifest.rewritten(extraction=extraction(data.texts, np.concatenate([reference.tokens, calibration.tokens[places]])))
     write_report(out / REPORT, manifest, topics, calibrated)
     manifest = manifest.rewritten(files={**manifest.files, REPORT: sha256(out / REPORT)})
     save_manifest(out / MANIFEST, manifest)

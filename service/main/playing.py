@@ -1,5 +1,6 @@
 """Recorded prompts through pipeline and decider in event time, in one thread and in memory; nothing is kept."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -76,7 +77,17 @@ def play(
         if snapshot.ended:
             stop.set()
 
-    pipeline = Pipeline(source, ledger, scoring, windows=config.windows, worker="replay", observe=watch, scored=scored, clock=time.time)
+    pipeline = Pipeline(
+        source,
+        ledger,
+        scoring,
+        windows=config.windows,
+        worker="replay",
+        observe=watch,
+        scored=scored,
+        clock=time.time,
+        flush_limit=math.inf,  # a flush here also judges every window it completes, days of them at times
+    )
     try:
         pipeline.run(stop)
     finally:

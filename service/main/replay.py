@@ -106,8 +106,7 @@ class Story:
         for level, evidence in (("ticket", verdict.log10_ticket_evidence), ("page", verdict.log10_evidence)):
             self.highest[*place, level] = max(self.highest.get((*place, level), 0.0), evidence)
         if self._file is not None:
-            line = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in asdict(verdict).items()}
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.write(json.dumps(_line(verdict), ensure_ascii=False) + "\n")
 
     def _incident(self, incident: Incident) -> None:
         before = self._told.get(incident.id)
@@ -231,6 +230,12 @@ def _table(story: Story, *, sliced: bool) -> Iterator[tuple[str, ...]]:
         model, slice_, stream = place
         names = (model, *((slice_,) if sliced else ()), stream)
         yield *names, verdict.state, words.share(verdict.value), words.share(verdict.reference), *evidence, str(count)
+
+
+def _line(verdict: Verdict) -> dict[str, Any]:
+    """A verdicts line: what is not finite is null, and p-values are there only while an incident is open."""
+    line = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in asdict(verdict).items()}
+    return {key: value for key, value in line.items() if value is not None or not key.startswith("p_values")}
 
 
 def _place(incident: Incident) -> str:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from web import NOW, history, incident, slices, status, stream, whole_model
 
+from detectors.sketch import BIN_WIDTHS
 from service.api import plot, words
 from service.api.headline import headline
 from service.api.page import status_page
@@ -277,6 +278,21 @@ def test_names_of_slices_and_topics_are_escaped() -> None:
     page = status_page(status("critical", streams=shown, incidents=(incident(slice=nasty),)))
     assert "<script" not in page
     parsed(page)
+
+
+def test_the_card_of_an_incident_draws_p_values_before_and_since() -> None:
+    before, after = BIN_WIDTHS.round(5).tolist(), [0.031, *BIN_WIDTHS[1:-1].round(5).tolist(), 0.07]
+    page = status_page(status("critical", incidents=(incident(p_values_before=before, p_values_after=after),)))
+    parsed(page)
+    assert page.count('class="bar"') == 15
+    assert "p at most 0.01: 1.0% before, 4.0% since; p at most 0.05: 5.0% before, 8.0% since" in page
+    tops = [float(y) for y in re.findall(r'class="bar"[^>]* y="([0-9.]+)"', page)]
+    assert tops.index(min(tops)) in range(6, 14)
+    assert tops[0] < tops[1]
+    old = incident(p_values_before=before, p_values_after=after, closed=NOW - 60, closed_by="recovery", verdict="recovered")
+    assert "<details><summary>How strange prompts were</summary><figure" in status_page(status(recent=(old,)))
+    parsed(status_page(status(recent=(old,))))
+    assert 'class="bar"' not in status_page(status("critical", incidents=(incident(),)))
 
 
 def test_plots_show_reference_thresholds_and_incidents() -> None:

@@ -216,7 +216,7 @@ def test_the_words_name_share_interval_start_and_the_topic_that_grew(paging: Dec
     page = next(incident for incident in incidents(play(paging, log)) if incident.level == "page")
     assert page.explanation.startswith("12.0% strange (")
     assert "since 14 Nov 01:00 UTC; normal 3.00%" in page.explanation
-    assert "grew: roaming 1.29% to 27.0% (22.7% to 31.6%); fell: billing 95.7% to 70.0%" in page.explanation
+    assert "grew: roaming 1.29% -> 27.0% (22.7% to 31.6%); fell: billing 95.7% -> 70.0%" in page.explanation
 
 
 def test_windows_in_an_open_incident_are_not_learned(paging: Decider, log: Log) -> None:

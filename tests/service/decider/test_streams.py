@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from decider_log import Log, history, settings, sketch, watched
+from numpy.lib.recfunctions import repack_fields as repack
 
 from benchmarks.decider import BUNDLE, MODEL, MONDAY, World
-from detectors.sketch import Sketch
+from detectors.features import FEATURES
+from detectors.sketch import BINS, Sketch
 from service.config import Config
 from service.decider.budget import MIXES, PAGING, SLICED, TICKETS, full_rates, layout, shares
 from service.decider.closed import Closed
 from service.decider.decider import Decider, Watched
+from service.decider.encoding import decode_array, decode_packed, encode_array, encode_packed
 from service.records import DeltaKey, Entry, Incident, Progress, Report
 
 HOUR = 3600
@@ -22,6 +25,10 @@ TOPICS = 12
 SLICES = ("tenant-0", "tenant-1", "tenant-2")
 NULLS = {"strange": 0.06, "far": 0.015}
 PROMPTS = 2000
+LANDMARKS = np.zeros((TOPICS, FEATURES), np.float32)
+"""Of the topics 3 and 5 alone: where a moved embedding goes, and what it leaves."""
+LANDMARKS[3] = np.cos(np.arange(FEATURES))
+LANDMARKS[5] = -LANDMARKS[3]
 Change = Callable[[DeltaKey, Sketch], Sketch]
 
 
@@ -43,7 +50,7 @@ class Production:
         self.decider = self.fresh()
 
     def fresh(self) -> Decider:
-        return Decider({MODEL: Watched(BUNDLE, NULLS, self.world.topics, "team", 1.0, SLICES)}, config())
+        return Decider({MODEL: Watched(BUNDLE, NULLS, self.world.topics, "team", 1.0, SLICES, landmarks=LANDMARKS)}, config())
 
     def entries(self, hours: int, change: Change | None = None, **world: Any) -> list[Entry]:
         for _ in range(hours):
@@ -147,8 +154,61 @@ def test_a_moved_embedding_pages(production: Production) -> None:
     steps = production.play(24, change=moved)
     page = last(steps)["", "embedding_shift", "page"]
     assert "of windows unlike their hour" in page.explanation
+    assert "the mean prompt moved towards word3 and away from word5" in page.explanation
     assert {(slice_, stream) for slice_, stream, _ in last(steps)} == {("", "embedding_shift"), ("", "combined")}
     assert last(production.play(80))["", "embedding_shift", "page"].closed_by == "recovery"
+
+
+def strange_bins(key: DeltaKey, made: Sketch) -> Sketch:
+    """A tenth of all prompts, and a quarter of one slice's, among the strangest."""
+    more = {"tenant-1": made.n // 4, "": made.n // 10}.get(key.slice, 0)
+    strangest = np.bincount([0], minlength=BINS) * more
+    return counts(
+        key, made, strange=min(made.n, made.strange + more), histogram=made.histogram - made.histogram * more // made.n + strangest
+    )
+
+
+def test_an_incident_holds_the_p_values_before_and_since_and_so_do_verdicts_while_it_is_open(production: Production) -> None:
+    quiet = production.play(3)
+    assert all(v.p_values_after is None and v.p_values_before is None for step in quiet for v in step.verdicts)
+    steps = production.play(6, change=strange_bins)
+    whole, part = last(steps)["", "ood_share", "page"], last(steps)["tenant-1", "ood_share", "page"]
+    for incident, rise in ((whole, 0.1), (part, 0.25)):
+        assert incident.p_values_before is not None
+        assert incident.p_values_after is not None
+        assert sum(incident.p_values_before) == pytest.approx(1, abs=1e-3)
+        assert sum(incident.p_values_after) == pytest.approx(1, abs=1e-3)
+        assert incident.p_values_before[0] == pytest.approx(1 / BINS, abs=0.02)
+        assert incident.p_values_after[0] == pytest.approx(1 / BINS + rise, abs=0.03)
+    told = {(v.slice, v.stream): v for v in steps[-1].verdicts}
+    now = {i.id: i for i in production.decider.picture(active=True, now=0).incidents}
+    assert told["", "ood_share"].p_values_after == now[whole.id].p_values_after
+    assert "mostly in tenant-1" in told["", "ood_share"].explanation
+    assert told["tenant-0", "ood_share"].p_values_after is None
+    assert whole.grew == []
+
+
+def test_what_an_earlier_version_kept_is_read_without_p_values(learned: tuple[int, bytes]) -> None:
+    """Checkpoints of before have no counts by p-value, and no Fourier sums."""
+    state = json.loads(zlib.decompress(learned[1]))
+    track = state["models"][MODEL]["tracks"][""]
+    windows = decode_array(track["windows"])
+    track["windows"] = encode_array(repack(windows[[name for name in windows.dtype.names or () if name != "p_values"]]))
+    del track["sums"]
+    rows = state["models"][MODEL]["learning"]["history"]["rows"]
+    for i, packed in enumerate(rows):
+        whole = decode_array(decode_packed(packed))
+        rows[i] = encode_packed(encode_array(repack(whole[[name for name in whole.dtype.names or () if name != "histogram"]])))
+    production = Production(seed=4)
+    production.start = learned[0]
+    production.decider.restore(zlib.compress(json.dumps(state).encode()))
+    page = last(production.play(8, change=strange_bins))["", "ood_share", "page"]
+    assert page.p_values_after is not None
+    assert page.p_values_after[0] > 0.1
+    production.command("baseline.accept", reason="again", anyway=True)
+    again = production.decider.snapshot()
+    production.decider.restore(again)
+    assert production.decider.snapshot() == again
 
 
 def test_a_slice_has_incidents_of_its_own_and_carries_those_of_the_model(production: Production) -> None:
