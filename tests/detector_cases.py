@@ -18,6 +18,8 @@ from detectors.recursion import Recursion
 from detectors.sketch import BINS, FIXED_POINT, LENGTHS, Sketch
 from detectors.topic_baseline import TopicBaseline
 from detectors.topic_mix import TopicMix, mixture
+from detectors.volume import Volume
+from detectors.volume_baseline import VolumeBaseline
 
 STREAMS = 6
 SHARE = np.array([0.5, 0.3, 0.12, 0.06, 0.02])
@@ -206,6 +208,40 @@ class EmbeddingShiftCase(Case):
         return np.concatenate([detector.statistic() or (0.0, 0.0), flag.n, flag.x, detector.direction()])[None]
 
 
+@cache
+def volume_baseline() -> VolumeBaseline:
+    return VolumeBaseline(
+        seconds=900.0,
+        level=np.linspace(100.0, 300.0, HOURS),
+        beyond=np.full((2, 2, HOURS), 0.3) + np.array([0.0, 0.2])[:, None],
+        null=np.tile([0.06, 0.015], (2, 1)),
+        design_effect=1.5,
+        days=28,
+        day_cv=0.05,
+        stage="full",
+    )
+
+
+class VolumeCase(Case):
+    """Every window is a block of its own."""
+
+    kind = Volume
+    streams = 1
+    empty_is_time = True
+    impossible = ({"n": -1},)
+
+    def make(self, p):
+        return Volume.fit(volume_baseline(), float(p.ticket[1]))
+
+    def feed(self, detector, window, p):
+        hour, (one, *_) = window
+        seconds, block = detector.baseline.seconds, int(detector.snapshot()["filling"][0])
+        return _said(detector.update(int(max(block, 0) * seconds), hour, one.n, seconds))
+
+    def read(self, detector):
+        return np.array([[detector.newest, *(detector.run or np.zeros(6))]], float)
+
+
 class CombinedCase(Case):
     """The average of recursions, as ``combined`` makes it: bets of two streams, weighted, in one recursion."""
 
@@ -227,7 +263,15 @@ class CombinedCase(Case):
         return np.moveaxis(detector.shares(), -1, 0).reshape(self.streams, -1)
 
 
-CASES: tuple[Case, ...] = (FlagRateCase(), RecoveryCase(), ChangePointCase(), TopicMixCase(), EmbeddingShiftCase(), CombinedCase())
+CASES: tuple[Case, ...] = (
+    FlagRateCase(),
+    RecoveryCase(),
+    ChangePointCase(),
+    TopicMixCase(),
+    EmbeddingShiftCase(),
+    VolumeCase(),
+    CombinedCase(),
+)
 
 
 def broken(window: Hour, changes: dict[str, Any]) -> Hour:

@@ -74,6 +74,8 @@ class Causes:
     def began(self, i: int, carried: Carried, starts: NDArray[np.int64], after: float) -> Began:
         """The newest change of stream ``i``; ``starts`` of all windows judged, of which those from ``after`` on count."""
         key = self._streams.keys[i]
+        if carried.member == "volume":
+            return self._unusual(key.model_name, float(starts[-1]))
         if change := self._streams.estimate(i):
             times, (n, x) = starts, self._streams.counts(i, change.start + 1)
         else:
@@ -84,12 +86,21 @@ class Causes:
         start, low, high = (float(times[max(0, times.size - 1 - ago)]) for ago in (change.start, change.low, change.high))
         return Began(start, min(low, start), max(high, start), n, x)
 
+    def _unusual(self, model: str, newest: float) -> Began:
+        """The run of blocks that volume is about; its first block may have changed in its midst, and one before it unnoticed."""
+        volume = self._streams.mixes[model].volume
+        if volume is None or (run := volume.run) is None:
+            return Began(newest, newest, newest, 1, 1)
+        seconds = volume.baseline.seconds
+        return Began(run.since, run.since - seconds, run.since + seconds, run.blocks, run.blocks)
+
     def incident(self, place: Place, i: int, began: Began, counted: str, end: float, evidence: float, announced: str | None) -> Incident:
         """What opens at ``place`` with a window that ends at ``end``, of stream ``i``, with all that can be said of it."""
         name, key = place.model_name, self._streams.keys[i]
         value, reference = began.x / began.n, float(self._streams.views.reference[i])
         low, high = share_interval(began.x, began.n, float(self._streams.views.effect[i]))
-        words = explain.changed(counted, value, low, high, began.start, reference)
+        shares = explain.changed(counted, value, low, high, began.start, reference)
+        words = self._traffic(key) if key.stream == "volume" else shares
         told = self._told(key, self._streams.views.carried(key), began.start)
         parts = [words, explain.began(began.low, began.high), *told.parts, announced]
         return Incident(
@@ -112,6 +123,14 @@ class Causes:
             p_values_before=self._normal(key, began.start),
             grew=told.grew,
         )
+
+    def _traffic(self, key: StreamKey) -> str:
+        """How many prompts came instead of how many."""
+        volume = self._streams.mixes[key.model_name].volume
+        if volume is None or (run := volume.run) is None:
+            return explain.noun(Carried("volume"), ())
+        minutes = run.blocks * volume.baseline.seconds / 60
+        return explain.traffic(run.prompts / minutes, run.usual / minutes, run.since)
 
     def _told(self, key: StreamKey, carried: Carried, start: float) -> Told:
         """Topics, slices and hours of the day that carry a change of a whole model since ``start``; empty words where nothing is plain."""

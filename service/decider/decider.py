@@ -23,7 +23,7 @@ from service.decider.track import Topic, Track
 from service.decider.windows import OpenWindows
 from service.records import WHOLE, Command, Entry, Report
 
-KIND, VERSION = "tiltmeter.decider", 2
+KIND, VERSION = "tiltmeter.decider", 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ _NOUN = {
     "new_topic": "in no known topic",
     "truncation": "cut off",
     "embedding_shift": "of windows unlike their hour",
+    "volume": "of blocks with unusually few or many prompts",
 }
 
 POINT = 0.01
@@ -68,6 +69,19 @@ def quiet(counted: str, share: float, low: float, high: float, windows: int, nor
 def changed(counted: str, share: float, low: float, high: float, since: float, normal: float) -> str:
     """An incident is open: the share since its change began."""
     return f"{percent(share)} {counted} ({percent(low)} to {percent(high)}) since {moment(since)} UTC; normal {percent(normal)}"
+
+
+def traffic(found: float, usual: float, since: float) -> str:
+    """Prompts a minute since a change of volume began, and as they usually are.
+
+    >>> traffic(210.3, 640.0, 0.0)
+    'fewer prompts than usual at this hour: 210 a minute instead of 640, since 01 Jan 00:00 UTC'
+    >>> traffic(12_500.0, 3.21, 0.0)[:-24]
+    'more prompts than usual at this hour: 12,500 a minute instead of 3.2'
+    """
+    first, second = (f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" for rate in (found, usual))
+    word = "fewer" if found < usual else "more"
+    return f"{word} prompts than usual at this hour: {first} a minute instead of {second}, since {moment(since)} UTC"
 
 
 def began(earliest: float, latest: float) -> str:

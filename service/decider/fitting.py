@@ -21,7 +21,7 @@ from service.records import WHOLE
 DELTA = 0.01
 """Probability that any bound of one baseline is too low, split evenly over its streams."""
 
-_MODEL_STREAMS = len(STREAMS) + len(TICKET_RATES) + len(TABLES) + 1
+_MODEL_STREAMS = len(STREAMS) + len(TICKET_RATES) + len(TABLES) + 2
 
 
 def share_of_delta(slices: int) -> float:
@@ -63,6 +63,7 @@ def fit(
         promises=promises,
         mixes=mixes,
         shift=shift and shift_from_json(shift_to_json(shift)),
+        volume=history.volume(delta),
         source=source,
         prompts=history.prompts,
         days=history.days,

@@ -11,6 +11,7 @@ from detectors.embedding_baseline import EmbeddingBaseline, EmbeddingLearner
 from detectors.features import FEATURES
 from detectors.seasonal import Hours
 from detectors.sketch import BINS, Sketch
+from detectors.volume_baseline import VolumeBaseline
 from service.decider.budget import COUNTED, TABLES
 from service.decider.calendar import Calendar
 from service.decider.encoding import decode_array, decode_packed, decode_state, encode_array, encode_packed, encode_state
@@ -45,6 +46,7 @@ class History:
     def __init__(self, calendar: Calendar, slices: Sequence[str], window_seconds: float) -> None:
         """Start empty; ``slices``: values counted apart."""
         self._calendar, self._slices = calendar, tuple(slices)
+        self._length = window_seconds
         self._kept = round(REPLAYED * 86400 / max(window_seconds, SHORTEST))
         self._windows = Ring(WINDOW, _EVERYTHING)
         self._rows: Ring | None = None
@@ -148,11 +150,22 @@ class History:
     def replayable(self, stream: str) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """n, x, day and hour of the week (W,) of the windows kept one by one."""
         windows = self._windows.rows
-        quarter, index = np.unique(windows["start"] // 900, return_inverse=True)  # every zone is a whole number of quarters off
+        return windows["n"].astype(np.int64), windows[COUNTED[stream]].astype(np.int64), *self._times()
+
+    def _times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Day and hour of the week (W,) of the windows kept one by one."""
+        quarter, index = np.unique(self._windows.rows["start"] // 900, return_inverse=True)  # every zone is a whole number of quarters off
         day = np.array([self._calendar.day(900 * q) for q in quarter.tolist()], np.int64)
         hour = np.array([self._calendar.hour(900 * q) for q in quarter.tolist()], np.int64)
-        x = windows[COUNTED[stream]].astype(np.int64)
-        return windows["n"].astype(np.int64), x, np.maximum.accumulate(day[index]), hour[index]
+        return np.maximum.accumulate(day[index]), hour[index]
+
+    def volume(self, delta: float) -> VolumeBaseline | None:
+        """How many prompts come when; None before two days, or with too few."""
+        windows = self._windows.rows
+        try:
+            return VolumeBaseline.fit(windows["start"], windows["n"], *self._times(), window=self._length, delta=delta)
+        except ValueError:
+            return None
 
     def embedding(self, delta: float) -> EmbeddingBaseline | None:
         """What the embedding did; None before the same hours of two days."""

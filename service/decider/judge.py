@@ -75,7 +75,7 @@ class Judge:
         if not found:
             return ()
         hour, end = self._calendar.hour(start), start + self._length
-        step = self._streams.update(hour, found)
+        step = self._streams.update(start, hour, found)
         self._starts.append(start)
         self._keep(start, hour, found, step.evidence)
         recovered = np.flatnonzero(step.recovered.any(axis=0)).tolist()
@@ -164,8 +164,9 @@ class Judge:
         for place, sketch in found.items():
             at = self._places[place]
             rates = [i for i in at if self._streams.is_rate(i)]
-            flag = self._streams.mixes[place[0]].flag(sketch) if place[1] == WHOLE else -1
-            self._tracks[place].append(start, hour, sketch, x[rates], flag, evidence.log10_ticket[at], evidence.log10_page[at])
+            mixes, whole = self._streams.mixes[place[0]], place[1] == WHOLE
+            flags = (mixes.flag(sketch), mixes.unusual()) if whole else (-1, -1)
+            self._tracks[place].append(start, hour, sketch, x[rates], *flags, evidence.log10_ticket[at], evidence.log10_page[at])
 
     def _recover(self, i: int, levels: NDArray[np.bool_], end: float) -> None:
         for level, recovered in zip(LEVELS, levels, strict=True):

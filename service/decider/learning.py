@@ -17,6 +17,7 @@ from detectors.embedding_baseline import EmbeddingBaseline
 from detectors.seasonal import SeasonalBaseline, block_hours
 from detectors.sketch import Sketch
 from detectors.topic_baseline import TopicBaseline
+from detectors.volume_baseline import VolumeBaseline
 from service.config import Config
 from service.decider import baselines, fitting, payload
 from service.decider.baselines import STREAMS, TICKET_RATES, Baseline, Null, Place
@@ -170,6 +171,10 @@ class Learning:
     def shift(self) -> EmbeddingBaseline | None:
         """What embedding_shift is tested against; None while it is learned."""
         return self.accepted.shift if self.accepted else None
+
+    def volume(self) -> VolumeBaseline | None:
+        """What volume is tested against; None while it is learned."""
+        return self.accepted.volume if self.accepted else None
 
     def expected(self, slice_: str, stream: str, topic: int | None, time: float) -> str | None:
         """Who announced a crossing of this stream that ``topic`` carries, and why: it opens a ticket at most. None: nobody did."""

@@ -33,6 +33,9 @@ RECENT = 60
 """Windows that decide whether there is enough data."""
 
 
+_FLAGS = {"embedding_shift": "flag", "volume": "unusual"}
+
+
 class Topic(Protocol):
     """One reference topic of a bundle: words of the allow-list and share of the fine-tuning set."""
 
@@ -96,7 +99,7 @@ class Track:
         self._rates = tuple(RATES) if whole else SLICED
         self._streams = (*PAGING, *TICKETS) if whole else SLICED
         evidence = ("<f4", (len(self._streams),))
-        row = [("start", "<i8"), ("hour", "<i2"), ("n", "<i4"), ("x", "<i4", (len(self._rates),)), ("flag", "i1")]
+        row = [("start", "<i8"), ("hour", "<i2"), ("n", "<i4"), ("x", "<i4", (len(self._rates),)), ("flag", "i1"), ("unusual", "i1")]
         row += [("ticket", *evidence), ("page", *evidence), ("p_values", "<i4", (BINS,))]
         self._windows = Ring(np.dtype(row), SHOWN if whole else SHOWN_SLICE)
         self._sums: Ring | None = None
@@ -112,12 +115,14 @@ class Track:
         sketch: Sketch,
         x: NDArray[np.int64],
         flag: int,
+        unusual: int,
         ticket: NDArray[np.float64],
         page: NDArray[np.float64],
     ) -> None:
-        """Add one closed window: ``x`` of its rate streams, whether the embedding was flagged (-1: not known), evidence of its streams."""
+        """Add one closed window: ``x`` of its rate streams, whether embedding and volume were flagged (-1: not known), and the evidence of
+        its streams."""
         self._recent = None
-        self._windows.append((start, hour, sketch.n, x, flag, ticket, page, sketch.histogram))
+        self._windows.append((start, hour, sketch.n, x, flag, unusual, ticket, page, sketch.histogram))
         if not self._whole:
             return
         if sketch.fourier.size:
@@ -176,15 +181,15 @@ class Track:
         """What a stream counted in all windows kept, or in the ``newest`` of them."""
         rows = self._windows.rows
         rows = rows if newest is None else rows[rows.size - min(newest, rows.size) :]
-        if carried.member == "embedding_shift":
-            rows = rows[rows["flag"] >= 0]
-            return _columns(rows, np.ones(rows.size, np.int64), rows["flag"])
-        if carried.member in MIXES:
+        if (column := _FLAGS.get(carried.member)) is not None:
+            rows = rows[rows[column] >= 0]
+            return _columns(rows, np.ones(rows.size, np.int64), rows[column])
+        if carried.member in MIXES and self._tables is not None:
             table = self.table(carried.member)
             rows = rows[max(0, rows.size - len(table)) :]
             table = table[len(table) - rows.size :]
             return _columns(rows, table.sum(axis=1), table[:, carried.category])
-        if carried.member not in self._rates:  # combined, while nothing is combined
+        if carried.member not in self._rates:  # combined, while nothing is combined; categories, before the first window
             return _columns(rows[:0], rows["n"][:0], rows["n"][:0])
         return _columns(rows, rows["n"], rows["x"][:, self._rates.index(carried.member)])
 

@@ -248,7 +248,8 @@ def _stage(accepted: AcceptedBaseline, stream: StreamView) -> str | None:
     """How much the learned days carry: short, unpromised, paging or full; None for what has no baseline of its own."""
     learned = accepted.rates.get((stream.slice, stream.stream))
     if learned is None and not stream.slice:
-        other = accepted.shift if stream.stream == "embedding_shift" else accepted.mixes.get(stream.stream)
+        single = {"embedding_shift": accepted.shift, "volume": accepted.volume}
+        other = single[stream.stream] if stream.stream in single else accepted.mixes.get(stream.stream)
         return other.stage if other is not None else None
     return learned.stage if learned is not None else None
 

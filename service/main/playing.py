@@ -10,7 +10,7 @@ from service.config import Config
 from service.decider.closed import Closed
 from service.decider.decider import Decider
 from service.main import connect
-from service.pipeline.pipeline import Pipeline
+from service.pipeline.pipeline import Pipeline, Source
 from service.pipeline.scoring import Scoring
 from service.pipeline.snapshot import PipelineSnapshot
 from service.records import Command, Deltas, Entry, Partition, Prompt, Report, Scores
@@ -56,17 +56,18 @@ def play(
     scoring: Scoring,
     decider: Decider,
     *,
+    source: Source | None = None,
     decided: Decided = lambda steps: None,
     scored: Scored = lambda prompts, scores: None,
     observe: Callable[[PipelineSnapshot], None] = lambda snapshot: None,
 ) -> PipelineSnapshot:
-    """Read the configured files to their end; the last snapshot of the pipeline.
+    """Read the configured files, or ``source``, to their end; the last snapshot of the pipeline.
 
     Raises:
         DataError: a file cannot be read, names the line.
     """
     ledger = Memory(decider, decided)
-    source = connect.source(config, "replay", ledger)
+    source = connect.source(config, "replay", ledger) if source is None else source
     stop = threading.Event()
     last = PipelineSnapshot()
 

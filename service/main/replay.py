@@ -20,7 +20,7 @@ from service.decider.closed import Closed
 from service.decider.decider import Decider
 from service.decider.learning import OVERRIDE
 from service.errors import ConfigError, DataError
-from service.main.history import learn
+from service.main.history import Learned, learn
 from service.main.models import Graphs, Models, rows_of
 from service.main.playing import Memory, play
 from service.main.remote import console as terminal
@@ -148,9 +148,9 @@ def replay_files(options: Options) -> str | None:
         console.print(f"no --time and no --rate: taking the records as {DEFAULT_RATE:g} prompts a second", style="yellow")
     models = Models.load(config)
     scoring = Graphs(models, config.compute).scoring()
-    learned = {}
+    learned: dict[str, Learned] = {}
     if options.learn_from:
-        learned = learn(configuration(options, paths=[str(path) for path in options.learn_from]), models, scoring)
+        learned, _ = learn(configuration(options, paths=[str(path) for path in options.learn_from]), models, scoring)
     decider = Decider(models.watched(config), config, "service" if options.config and not learned else "replay")
     began = clock.monotonic()
     with ExitStack() as files:

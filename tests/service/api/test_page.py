@@ -194,7 +194,7 @@ def test_each_stream_has_its_place() -> None:
     assert page.count("<figure>") == 2 * 4 + 1, "share and evidence; combined has evidence alone"
     assert page.count('<table class="rows">') == 1
     table = page[page.index('<table class="rows">') :]
-    assert re.findall(r"<tr><td[^>]*>([^<]+)<small>", table) == ["No known topic", "Language", "Length", "Cut off"]
+    assert re.findall(r"<tr><td[^>]*>([^<]+)<small>", table) == ["No known topic", "Language", "Length", "Cut off", "Volume"]
     assert "<b>5.1%</b> about roaming sim abroad (4.0% to 6.0%)" in page
     assert "Tickets at most: fewer than two streams may page." in page
     assert "ticket 10<sup>0.0</sup> of 10<sup>4.9</sup>" in table
@@ -204,10 +204,8 @@ def test_streams_that_wait_for_a_baseline_are_named_and_do_not_make_the_model_a_
     shown = status(streams=whole_model(learned=False))
     page = status_page(shown)
     parsed(page)
-    assert (
-        "Not watched before a baseline is accepted: topic mix, embedding shift, combined, no known topic, language, length, cut off."
-        in page
-    )
+    waiting = "topic mix, embedding shift, combined, no known topic, language, length, cut off, volume"
+    assert f"Not watched before a baseline is accepted: {waiting}." in page
     assert "Tickets at most" not in page
     assert page.count("<figure>") == 2 * 2
     assert '<span class="pill none">calm</span>' in page

@@ -52,9 +52,9 @@ class Production:
     def fresh(self) -> Decider:
         return Decider({MODEL: Watched(BUNDLE, NULLS, self.world.topics, "team", 1.0, SLICES, landmarks=LANDMARKS)}, config())
 
-    def entries(self, hours: int, change: Change | None = None, **world: Any) -> list[Entry]:
+    def entries(self, hours: int, change: Change | None = None, prompts: int = PROMPTS, **world: Any) -> list[Entry]:
         for _ in range(hours):
-            for key, made in self.world.window(PROMPTS, self.start, **world).items():
+            for key, made in self.world.window(prompts, self.start, **world).items():
                 self.log.add((key, change(key, made) if change else made))
             self.start += HOUR
             self.log.add(Report("w", {}, {"file": Progress(float(self.start))}, frozenset(["file"]), float(self.start)))
@@ -103,7 +103,14 @@ def test_every_stream_is_tested_once_a_baseline_is_accepted(production: Producti
     assert [(s.slice, s.stream) for s in before] == [("", stream) for stream in (*PAGING, *TICKETS)] + [
         (slice_, stream) for slice_ in SLICES for stream in SLICED
     ]
-    assert {s.stream for s in before if s.state == "learning"} == {*MIXES, "embedding_shift", "combined", "new_topic", "truncation"}
+    assert {s.stream for s in before if s.state == "learning"} == {
+        *MIXES,
+        "embedding_shift",
+        "combined",
+        "new_topic",
+        "truncation",
+        "volume",
+    }
     steps = production.play(48)
     assert {level for _, _, level in last(steps)} <= {"ticket"}
     picture = production.decider.picture(active=True, now=0).streams
@@ -130,6 +137,37 @@ def test_prompts_that_gather_in_one_topic_page_with_its_name_and_recover(product
     closed = last(production.play(60))
     assert closed["", "topic_mix", "page"].closed_by == "recovery"
     assert closed["", "combined", "page"].closed_by == "recovery"
+
+
+@pytest.mark.parametrize(("prompts", "said"), [(900, "fewer"), (4500, "more")])
+def test_a_change_of_volume_is_a_ticket_in_prompts_a_minute_and_recovers(production: Production, prompts: int, said: str) -> None:
+    production.play(10)
+    steps = production.play(8, prompts=prompts)
+    assert {(stream, level) for _, stream, level in last(steps)} == {("volume", "ticket")}
+    ticket = last(steps)["", "volume", "ticket"]
+    began = production.start - 8 * HOUR
+    assert ticket.explanation.startswith(f"{said} prompts than usual at this hour: {prompts // 60} a minute instead of 33, since ")
+    assert (ticket.severity, ticket.change_start, ticket.change_low, ticket.change_high) == ("warning", began, began - HOUR, began + HOUR)
+    assert ticket.opened - began <= 4 * HOUR
+    shown = next(s for s in production.decider.picture(active=True, now=0).streams if s.stream == "volume")
+    assert (shown.state, shown.share, shown.thresholds["page"]) == ("ticket", 1.0, None)
+    assert shown.counted == "of blocks with unusually few or many prompts"
+    middle = production.decider.snapshot()
+    entries = production.entries(40)
+    production.decider.absorb(entries)
+    steps = list(production.decider.close_due(None))
+    assert last(steps)["", "volume", "ticket"].closed_by == "recovery"
+    again = production.fresh()
+    again.restore(middle)
+    again.absorb(entries)
+    assert list(again.close_due(None)) == steps
+
+
+def test_hours_in_which_nothing_came_are_told_when_something_comes(production: Production) -> None:
+    production.play(10)
+    production.start += 7 * HOUR
+    steps = production.play(1)
+    assert ": 0.0 a minute instead of 33, since" in last(steps)["", "volume", "ticket"].explanation
 
 
 def test_a_topic_that_vanishes_is_told_as_a_fall(production: Production) -> None:
@@ -313,9 +351,9 @@ def test_the_budget_is_split_by_weight_and_never_spent_twice() -> None:
     keys, part = layout(models), shares(models)
     assert part.sum(axis=1) == pytest.approx([1, 1])
     by = {key: part[:, i] for i, key in enumerate(keys)}
-    assert by["a", "", "ood_share"] == pytest.approx([0.75 * 0.6 / 9, 0.75 * 0.6 / 5])
+    assert by["a", "", "ood_share"] == pytest.approx([0.75 * 0.6 / 10, 0.75 * 0.6 / 5])
     assert by["a", "y", "far_share"] == pytest.approx([0.75 * 0.4 / 4] * 2)
-    assert by["b", "", "language"] == pytest.approx([0.25 / 9, 0])
+    assert by["b", "", "language"] == pytest.approx([0.25 / 10, 0])
     rates = full_rates(settings(), models)
     assert rates.sum(axis=1) == pytest.approx([60 / (7 * 86400), 60 / (90 * 86400)])
 
