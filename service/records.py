@@ -18,13 +18,17 @@ WHOLE = ""
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One production prompt. ``time`` is event time in seconds since the epoch, a function of the record alone."""
+    """One production prompt. ``time`` is event time in seconds since the epoch, a function of the record alone.
+
+    ``session`` tells prompts of one conversation or user from those of others; empty where the record names none.
+    """
 
     id: str
     text: str
     time: float
     model_name: str
     slice: str = WHOLE
+    session: str = ""
 
 
 class Span(NamedTuple):
@@ -147,7 +151,7 @@ class Command:
     """What a person or a tool asked for; ordered with the deltas, applied by the decider alone, once per ``id``.
 
     ``kind`` is one of ``incident.ack``, ``incident.close``, ``baseline.accept``, ``baseline.learn``, ``baseline.reset``,
-    ``expect.add``, ``expect.remove``.
+    ``expect.add``, ``expect.remove``, ``bundle.promote``, ``bundle.rollback``.
     """
 
     id: str

@@ -11,6 +11,7 @@ from service.bundle.files import (
     TOKENIZER,
     TOPIC_NAMES,
     TOPICS,
+    WORDS,
     encoder_digest,
     sha256,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "TOKENIZER",
     "TOPICS",
     "TOPIC_NAMES",
+    "WORDS",
     "Bundle",
     "Counts",
     "EncoderSettings",

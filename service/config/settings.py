@@ -57,6 +57,10 @@ class Fields(Settings):
     model: str | None = Field("model", description="Name of the model that was asked.")
     id: str | None = Field("id", description="Identity of the record.")
     slice: str | None = Field(None, description="Field whose configured values become slices.")
+    session: str | None = Field(
+        None,
+        description="What tells one conversation or user from another. Unset: the usual names, such as session_id, conversation_id, user.",
+    )
 
 
 class Kafka(Settings):
@@ -126,6 +130,9 @@ class Model(Settings):
     """One monitored model."""
 
     bundle: Path = Field(description="Directory made by `tiltmeter fit`.")
+    shadow: Path | None = Field(
+        None, description="A second bundle that scores and learns beside the one in force and wakes nobody, until `bundle promote`."
+    )
     owner: str = Field("unowned", description="Who is told; a label of the alert.")
     wire_names: list[str] = Field(
         default_factory=list, description="Names seen on the wire that mean this model; * matches. Unset: the model's own name."

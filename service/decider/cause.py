@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.change import locate, share_interval
+from detectors.change import locate, share_interval, share_intervals
 from detectors.sketch import BIN_WIDTHS, FIXED_POINT
 from detectors.topic_baseline import TopicBaseline
 from detectors.witness import directions
@@ -133,10 +133,10 @@ class Causes:
         return explain.traffic(run.prompts / minutes, run.usual / minutes, run.since)
 
     def _told(self, key: StreamKey, carried: Carried, start: float) -> Told:
-        """Topics, slices and hours of the day that carry a change of a whole model since ``start``; empty words where nothing is plain."""
+        """Topics, slices and hours of the day that carry a change since ``start``, of a slice its topics; empty where nothing is plain."""
+        model, (topics, grew) = key.model_name, self._topics(key[:2], start)
         if key.slice != WHOLE:
-            return Told([], [])
-        model, (topics, grew) = key.model_name, self._topics(key.model_name, start)
+            return Told([topics], grew)
         towards = self._towards(model, start) if key.stream in UNNAMED else ""
         return Told([topics, towards, self._slices(model, carried, start), self._hours(key, carried, start)], grew)
 
@@ -164,19 +164,41 @@ class Causes:
         near, far = directions(before, now, total / float(baseline.design_effect[0]), places)
         return explain.towards(self._models[model].topics, near, far)
 
-    def _topics(self, model: str, start: float) -> tuple[str, list[int]]:
-        track = self._tracks[model, WHOLE]
-        counts = track.table("topic_mix", start).sum(axis=0)
-        baseline = self._streams.mixes[model].baselines.get("topic_mix")
-        if isinstance(baseline, TopicBaseline):
-            hours = track.hours(start) % len(baseline.share)
-            before, effect = baseline.share[hours].mean(axis=0), baseline.design_effect
-        else:
-            before, effect = self._shares(model, counts.size), np.ones(counts.size)
+    def _topics(self, place: tuple[str, str], start: float) -> tuple[str, list[int]]:
+        before, counts, effect = self._mix(place, start)
         if before.size != counts.size:
             return "", []
-        told, grown = explain.moved(self._models[model].topics, before, counts, effect)
+        told, grown = explain.moved(self._models[place[0]].topics, before, counts, effect)
         return told, [i if i < counts.size - 1 else -1 for i in grown]
+
+    def grew_outside(self, model: str, start: float) -> bool:
+        """Whether more prompts than before, beyond chance, belong to none of the topics since ``start``."""
+        before, counts, effect = self._mix((model, WHOLE), start)
+        if before.size != counts.size or not counts.sum():
+            return False
+        low, _ = share_intervals(counts[-1:].astype(np.float64), np.array([float(counts.sum())]), effect[-1:])
+        return bool(counts[-1] / counts.sum() - before[-1] >= explain.POINT and low[0] > before[-1])
+
+    def outside(self, model: str, start: float) -> int:
+        """Prompts that belong to none of the topics since ``start``."""
+        return int(self._tracks[model, WHOLE].table("topic_mix", start)[:, -1].sum())
+
+    def _mix(self, place: tuple[str, str], start: float) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+        """Shares of the topics before a change of a model or slice, counts since, design effects: arrays (K + 1,)."""
+        model, slice_ = place
+        track = self._tracks[place]
+        counts = track.table("topic_mix", start).sum(axis=0)
+        baseline = self._streams.mixes[model].baselines.get("topic_mix")
+        effect = baseline.design_effect if isinstance(baseline, TopicBaseline) else np.ones(counts.size)
+        if slice_ != WHOLE:
+            # What a slice has shown is little: it counts beside as many prompts of the whole model as are needed to judge at all.
+            seen, whole = track.before(start), self._shares(model, counts.size)
+            before = (seen + ENOUGH * whole) / (seen.sum() + ENOUGH) if seen.size == whole.size else whole
+        elif isinstance(baseline, TopicBaseline):
+            before = baseline.share[track.hours(start) % len(baseline.share)].mean(axis=0)
+        else:
+            before = self._shares(model, counts.size)
+        return before, counts, effect
 
     def _shares(self, model: str, size: int) -> NDArray[np.float64]:
         """Share of each topic when nothing is wrong: as learned, else as in the fine-tuning set; "none of these" comes last."""

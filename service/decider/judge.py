@@ -1,7 +1,7 @@
 """One closed window through detectors, incidents and learning: the verdicts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,10 +18,13 @@ from service.decider.cause import Causes, Described
 from service.decider.encoding import decode_array, encode_array
 from service.decider.incidents import Incidents, Place
 from service.decider.learning import Learning
+from service.decider.new_topic import NewTopics, renewed
+from service.decider.spoken import Spoken
 from service.decider.state import of_stream
 from service.decider.streams import LEVELS, Streams
 from service.decider.track import KEPT, Ring, Track
 from service.records import WHOLE, DeltaKey, Verdict
+from service.vocabulary import Vocabulary
 
 
 class Model(Weighted, Described, Protocol):
@@ -30,6 +33,11 @@ class Model(Weighted, Described, Protocol):
     @property
     def bundle(self) -> str:
         """Digest."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """Words that may be shown."""
         ...
 
 
@@ -53,12 +61,14 @@ class Judge:
         incidents: Incidents,
         learning: Mapping[str, Learning],
         tracks: Mapping[tuple[str, str], Track],
+        spoken: Mapping[str, Spoken],
         config: Config,
     ) -> None:
         self._models, self._streams, self._incidents, self._learning, self._tracks = models, streams, incidents, learning, tracks
         self._length, self._settings, self._backlog_after = config.windows.length, config.windows, config.detection.backlog_after
         self._calendar = Calendar(config.windows.time_zone)
         self._causes = Causes(models, streams, learning, tracks)
+        self._spoken, self._new_topics = spoken, NewTopics(models, spoken, self._causes, self._length)
         self._places: dict[tuple[str, str], list[int]] = {}
         for i, key in enumerate(streams.keys):
             self._places.setdefault(key[:2], []).append(i)
@@ -76,6 +86,7 @@ class Judge:
             return ()
         hour, end = self._calendar.hour(start), start + self._length
         step = self._streams.update(start, hour, found)
+        before = float(self._starts.rows[-1]) + self._length if self._starts.rows.size else float(start)
         self._starts.append(start)
         self._keep(start, hour, found, step.evidence)
         recovered = np.flatnonzero(step.recovered.any(axis=0)).tolist()
@@ -87,6 +98,7 @@ class Judge:
                 counted = found[place[:2]].histogram if place[:2] in found else 0
                 self._incidents.add(place, int(views.n[at]), int(views.x[at]), counted)
         self._cross(step.evidence, end, behind > self._backlog_after)
+        self._new_topics.tell(self._incidents, views, (before, end))
         for i in recovered:
             self._forget(i, end)
         verdicts = self._verdicts(start, found, step.evidence)
@@ -166,7 +178,11 @@ class Judge:
             rates = [i for i in at if self._streams.is_rate(i)]
             mixes, whole = self._streams.mixes[place[0]], place[1] == WHOLE
             flags = (mixes.flag(sketch), mixes.unusual()) if whole else (-1, -1)
-            self._tracks[place].append(start, hour, sketch, x[rates], *flags, evidence.log10_ticket[at], evidence.log10_page[at])
+            usual = not self._incidents.any_open(place[0])
+            if whole and place[0] in self._spoken:
+                self._spoken[place[0]].append(start, sketch.words, usual)
+            levels = evidence.log10_ticket[at], evidence.log10_page[at]
+            self._tracks[place].append(start, hour, sketch, x[rates], *flags, *levels, usual=usual)
 
     def _recover(self, i: int, levels: NDArray[np.bool_], end: float) -> None:
         for level, recovered in zip(LEVELS, levels, strict=True):
@@ -211,6 +227,8 @@ class Judge:
         key = self._streams.keys[i]
         began = self._causes.began(i, self._streams.views.carried(key), self._starts.rows, self._after.get(key, -np.inf))
         incident = self._causes.incident(place, i, began, self.counted(i), end, evidence, announced)
+        if told := self._new_topics.told(key, self._streams.views.carried(key), began.start):
+            incident = replace(incident, explanation=renewed(incident.explanation, told))
         self._incidents.begin(incident, began.n, began.x, self._tracks[key[:2]].p_values(began.start), backlog=backlog)
 
     def shows(self, i: int) -> bool:

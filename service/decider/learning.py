@@ -18,6 +18,7 @@ from detectors.seasonal import SeasonalBaseline, block_hours
 from detectors.sketch import Sketch
 from detectors.topic_baseline import TopicBaseline
 from detectors.volume_baseline import VolumeBaseline
+from detectors.words import NO_WORDS
 from service.config import Config
 from service.decider import baselines, fitting, payload
 from service.decider.baselines import STREAMS, TICKET_RATES, Baseline, Null, Place
@@ -125,6 +126,7 @@ class Learning:
             self._roll_over()
             changed = True
         if self.phase == "first_contact":
+            sketch = replace(sketch, words=NO_WORDS)  # a day of words would be most of the state
             self._contact = sketch if self._contact is None else self._contact + sketch
             if start + self._length - self._since >= self._settings.duration and self._contact.n >= self._settings.prompts:
                 self.phase, changed = "reference", True

@@ -23,6 +23,8 @@ SHOWN_SLICE = 240
 TABLES = 720
 """Windows whose topics, languages and lengths are kept: a change that began earlier is described by these."""
 
+TABLES_SLICE = 120
+"""Windows of a slice whose topics are kept."""
 SUMMED = 5
 """Windows whose Fourier sums are kept together."""
 
@@ -104,7 +106,9 @@ class Track:
         self._windows = Ring(np.dtype(row), SHOWN if whole else SHOWN_SLICE)
         self._sums: Ring | None = None
         self._whole = whole
+        self._mixes, self._kept = (MIXES, TABLES) if whole else (("topic_mix",), TABLES_SLICE)
         self._tables: Ring | None = None
+        self._usual = np.zeros(1, np.int64)
         self._recent: NDArray[Any] | None = None
         self._prompts = 0
 
@@ -118,20 +122,23 @@ class Track:
         unusual: int,
         ticket: NDArray[np.float64],
         page: NDArray[np.float64],
+        usual: bool = True,
     ) -> None:
-        """Add one closed window: ``x`` of its rate streams, whether embedding and volume were flagged (-1: not known), and the evidence of
-        its streams."""
+        """Add one closed window: ``x`` of its rate streams, whether embedding and volume were flagged (-1: not known), evidence.
+
+        ``usual``: no incident is open; the topics of such windows are those of :meth:`before`.
+        """
         self._recent = None
         self._windows.append((start, hour, sketch.n, x, flag, unusual, ticket, page, sketch.histogram))
-        if not self._whole:
-            return
-        if sketch.fourier.size:
+        if self._whole and sketch.fourier.size:
             self._sum(start, hour, sketch)
-        tables = [counts(sketch, stream) for stream in MIXES]
+        tables = [counts(sketch, stream) for stream in self._mixes]
         if self._tables is None:
-            kinds = [(stream, "<i4", (table.size,)) for stream, table in zip(MIXES, tables, strict=True)]
-            self._tables = Ring(np.dtype(kinds), TABLES)
-        self._tables.append(tuple(tables))
+            self._tables = Ring(_kinds(self._mixes, [table.size for table in tables]), self._kept)
+            self._usual = np.zeros(tables[0].size, np.int64)
+        if self._tables.rows.size == self._kept and self._tables.rows["usual"][0]:
+            self._usual += self._tables.rows["topic_mix"][0]
+        self._tables.append((*tables, usual))
 
     def _sum(self, start: int, hour: int, sketch: Sketch) -> None:
         """Add a window to the newest Fourier sums: of at most five windows, all of one hour of the week."""
@@ -194,11 +201,21 @@ class Track:
         return _columns(rows, rows["n"], rows["x"][:, self._rates.index(carried.member)])
 
     def table(self, stream: str, since: float = -np.inf) -> NDArray[np.int64]:
-        """(W, categories) int64, the newest windows from ``since`` on, at most 720, of a stream of many categories."""
+        """(W, categories) int64, the newest windows from ``since`` on, at most 720 (of a slice 120, topics only), of a stream of
+        many categories.
+        """
         if self._tables is None:
             return np.zeros((0, 1), np.int64)
         table = self._tables.rows[stream].astype(np.int64)
         return table[np.searchsorted(self._windows.rows["start"][-len(table) :], since) :]
+
+    def before(self, start: float) -> NDArray[np.int64]:
+        """(K + 1,) prompts of each topic before ``start``, in all windows while no incident was open."""
+        if self._tables is None:
+            return self._usual
+        rows = self._tables.rows
+        rows = rows[: rows.size - len(self.table("topic_mix", start))]
+        return np.asarray(self._usual + rows["topic_mix"][rows["usual"]].sum(axis=0))
 
     def hours(self, since: float) -> NDArray[np.int64]:
         """Hour of the week of the windows from ``since`` on."""
@@ -219,7 +236,8 @@ class Track:
         return {
             "windows": encode_array(self._windows.rows),
             "sums": self._sums and encode_array(self._sums.rows),
-            "tables": tables and {stream: encode_array(tables.rows[stream]) for stream in MIXES},
+            "tables": tables and {name: encode_array(tables.rows[name]) for name in (*self._mixes, "usual")},
+            "usual": encode_array(self._usual),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -238,13 +256,18 @@ class Track:
         self._recent = None
         self._tables = None
         if state["tables"]:
-            columns = {stream: decode_array(table) for stream, table in state["tables"].items()}
-            kinds = [(stream, "<i4", (columns[stream].shape[1],)) for stream in MIXES]
-            rows = np.zeros(len(columns[MIXES[0]]), np.dtype(kinds))
-            for stream in MIXES:
-                rows[stream] = columns[stream]
-            self._tables = Ring(rows.dtype, TABLES)
+            columns = {name: decode_array(table) for name, table in state["tables"].items()}
+            rows = np.zeros(len(columns["topic_mix"]), _kinds(self._mixes, [columns[stream].shape[1] for stream in self._mixes]))
+            rows["usual"] = True  # of a state that did not say
+            for name, column in columns.items():
+                rows[name] = column
+            self._tables = Ring(rows.dtype, self._kept)
             self._tables.load(rows)
+            self._usual = decode_array(state["usual"]) if "usual" in state else np.zeros(columns["topic_mix"].shape[1], np.int64)
+
+
+def _kinds(streams: Sequence[str], sizes: Sequence[int]) -> np.dtype[Any]:
+    return np.dtype([*((stream, "<i4", (size,)) for stream, size in zip(streams, sizes, strict=True)), ("usual", "?")])
 
 
 def _columns(rows: NDArray[Any], n: NDArray[Any], x: NDArray[Any]) -> Counted:

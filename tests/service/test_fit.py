@@ -278,3 +278,7 @@ def test_with_the_real_encoder_other_topics_are_strange(tmp_path: Path) -> None:
     assert scorer.score(encoder.encode(held)).strange.mean() < bundle.nulls["strange"] + 0.05
     words = {word for topic in bundle.topics for word in topic.words}
     assert {"broadband", "cancel"} <= words
+    assert bundle.vocabulary is not None
+    assert words <= set(bundle.vocabulary.words)
+    assert bundle.vocabulary.total == bundle.manifest.counts.reference
+    assert list(bundle.vocabulary.rows) == sorted(bundle.vocabulary.rows, reverse=True)

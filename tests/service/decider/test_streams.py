@@ -263,6 +263,27 @@ def test_a_slice_has_incidents_of_its_own_and_carries_those_of_the_model(product
     assert not any(slice_ in ("tenant-0", "tenant-2") for slice_, _, _ in incidents)
 
 
+def test_a_slice_names_the_topics_that_grew_in_it(production: Production) -> None:
+    def rises(key: DeltaKey, made: Sketch) -> Sketch:
+        if key.slice != "tenant-1":
+            return made
+        topics = np.rint(0.7 * made.topics).astype(np.int64)
+        topics[3] += made.n - topics.sum()
+        return counts(key, made, strange=made.strange + made.n // 4, topics=topics)
+
+    production.play(60)
+    steps = production.play(6, change=rises)
+    assert {name for name, stream, _ in last(steps) if stream == "ood_share"} == {"tenant-1"}
+    for incident in (i for (name, _, _), i in last(steps).items() if name == "tenant-1"):
+        assert "grew: word3 " in incident.explanation
+        assert "a new topic" not in incident.explanation
+    told = incident.explanation.partition("grew: word3 ")[2]
+    assert abs(float(told.partition("%")[0]) / 100 - production.world.shares[3]) < 0.03, told
+    state = production.decider.snapshot()
+    production.decider.restore(state)
+    assert production.decider.snapshot() == state
+
+
 def test_truncation_opens_a_ticket_and_makes_others_look_like_a_data_problem(production: Production) -> None:
     def cut(key: DeltaKey, made: Sketch) -> Sketch:
         if key.slice:
