@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.scores import OTHERS, Case, Found
-from detectors.scores import LABEL_WEIGHT, TOPIC_WEIGHT, DensityKnn, combine
+from detectors.scores import DensityKnn, Head, combine
 from service.bundle import Bundle
 from service.config import Compute
 from service.encoder import Encoder, Scorer
 from service.fit import Lines, fit
 from service.fit.collect import FieldNames, collect
 from service.fit.duplicates import clusters
-from service.fit.head import fit_head, fit_topics
+from service.fit.head import fit_label_head, fit_topic_heads, fit_topics
 from service.fit.progress import Silent
 from service.fit.split import split
 from service.records import Scores
@@ -137,10 +137,12 @@ def by_reference(case: Case, folder: Path, labels: bool) -> Found:
     divided = split(rows, clusters(rows.texts), seed=SEED, reference_max=100_000)
     place = {text: i for i, text in reversed(list(enumerate(case.texts)))}
     reference = case.vectors[[place[rows.texts[number]] for number in divided.reference.tolist()]]
-    classes = divided.label if labels else fit_topics(reference, SEED).topic
-    head = fit_head(reference, classes, LABEL_WEIGHT if labels else TOPIC_WEIGHT, SEED, lambda done: None)
     distance = DensityKnn.fit(reference)
-    return tuple(combine(distance, head, query) for query in case.queries)
+    if labels:
+        heads: tuple[Head, ...] = (fit_label_head(reference, divided.label, distance.nearest, SEED, lambda done: None),)
+    else:
+        heads = fit_topic_heads(reference, fit_topics(reference, SEED), SEED, lambda done: None)
+    return tuple(combine(distance, heads, query) for query in case.queries)
 
 
 def near_cases(data: Path, encode: Callable[[list[str]], NDArray[np.float32]], draws: int) -> Iterator[Case]:

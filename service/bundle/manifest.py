@@ -49,8 +49,10 @@ class Settings(_Section):
     calibration_from: str = Field(description="split: held out from the set; files: given apart.")
     neighbours: int = Field(description="k of the nearest-neighbour distance.")
     density_weight: float = Field(description="Weight of the local density.")
-    head: str = Field(description="labels, topics or none: what the linear head was trained on.")
-    head_weight: float = Field(description="Weight of the head against 1 - weight for the distance, both standardised.")
+    head: str = Field(description="labels, topics or none: what the linear heads were trained on.")
+    heads: int = Field(default=1, description="Number of heads.")
+    head_weight: float = Field(description="Weight of the heads together against 1 - weight for the distance, both standardised.")
+    head_density_weight: float = Field(default=0.0, description="Weight of the neighbours' largest logits, subtracted from the head's.")
 
 
 class Extraction(_Section):

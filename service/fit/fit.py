@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from detectors.calibration import FAR, STRANGE, Calibration
 from detectors.features import Fourier
-from detectors.scores import LABEL_WEIGHT, TOPIC_WEIGHT, DensityKnn, Head
+from detectors.scores import DensityKnn, Head
 from service.bundle import (
     CALIBRATION,
     ENCODER_GRAPH,
@@ -41,7 +41,7 @@ from service.fit.collect import NONE, FieldNames, Rows, collect
 from service.fit.duplicates import clusters
 from service.fit.encoder_files import write_encoder
 from service.fit.extraction import extraction
-from service.fit.head import FOLDS, Topics, fit_head, fit_topics
+from service.fit.head import FOLDS, TOPIC_HEADS, Topics, fit_label_head, fit_topic_heads, fit_topics, topic_folds
 from service.fit.output import check_out, publish, staging_beside
 from service.fit.progress import Advance, Progress, Silent
 from service.fit.report import write_report
@@ -72,7 +72,7 @@ class _Score:
     """Everything the scorer graph is written from."""
 
     knn: DensityKnn
-    head: Head | None
+    heads: tuple[Head, ...]
     trained_on: str
     topics: Topics
 
@@ -181,7 +181,7 @@ def _write(
     reference = _embed(running, data, data.split.reference, progress.stage("embedding the reference", data.split.reference.size))
     calibration = _embed(running, data, held, progress.stage("embedding the calibration rows", held.size))
     score = _fit_score(reference.vectors, data.split.label, seed, progress)
-    write_scorer(score.knn, score.head, score.topics.centroids, Fourier.fit(reference.vectors, seed), out)
+    write_scorer(score.knn, score.heads, score.topics.centroids, Fourier.fit(reference.vectors, seed), out)
     raw, _, _ = ScorerGraph(out, compute).run(calibration)
     calibrated = Calibration.fit(raw[places], data.split.unit)
     topics, allowed = _name_topics(data, score.topics, out / TOKENIZER)
@@ -199,7 +199,9 @@ def _write(
         neighbours=score.knn.k,
         density_weight=score.knn.weight,
         head=score.trained_on,
-        head_weight=score.head.share if score.head else 0.0,
+        heads=len(score.heads),
+        head_weight=round(sum(head.share for head in score.heads), 6),
+        head_density_weight=max((head.weight for head in score.heads), default=0.0),
     )
     manifest = _manifest(data, encoder_settings, settings, calibrated, len(topics), float(truncated.mean()), out)
     manifest = manifest.rewritten(extraction=extraction(data.texts, np.concatenate([reference.tokens, calibration.tokens[places]])))
@@ -223,18 +225,18 @@ def _embed(encoder: Encoder, data: _Data, numbers: NDArray[np.int64], advance: A
 
 
 def _fit_score(reference: NDArray[np.float32], label: NDArray[np.int64], seed: int, progress: Progress) -> _Score:
-    """Distance, topics and head, from the reference alone."""
+    """Distance, topics and heads, from the reference alone."""
     knn = DensityKnn.fit(reference, progress=progress.stage("finding neighbours", len(reference)))
     progress.stage("finding topics", None)
     topics = fit_topics(reference, seed)
     labelled = label != NONE
     classes = np.unique(label[labelled]).size
-    advance = progress.stage("training the head", FOLDS + 1)
     if _FEWEST_CLASSES <= classes <= labelled.sum() / _FEWEST_ROWS_A_CLASS:
-        return _Score(knn, fit_head(reference[labelled], label[labelled], LABEL_WEIGHT, seed, advance), "labels", topics)
-    if len(topics.centroids) >= _FEWEST_CLASSES:
-        return _Score(knn, fit_head(reference, topics.topic, TOPIC_WEIGHT, seed, advance), "topics", topics)
-    return _Score(knn, None, "none", topics)
+        advance = progress.stage("training the head", FOLDS + 1)
+        return _Score(knn, (fit_label_head(reference, label, knn.nearest, seed, advance),), "labels", topics)
+    advance = progress.stage("training the heads", TOPIC_HEADS * (topic_folds(len(reference)) + 1))
+    heads = fit_topic_heads(reference, topics, seed, advance)
+    return _Score(knn, heads, "topics" if heads else "none", topics)
 
 
 def _name_topics(data: _Data, topics: Topics, tokenizer: Path) -> tuple[list[TopicInfo], Vocabulary]:

@@ -173,8 +173,8 @@ def _facts(manifest: Manifest) -> str:
         ),
         (
             "Score",
-            f"{settings.neighbours} nearest neighbours, density weight {settings.density_weight}; head on {settings.head}, weight "
-            f"{settings.head_weight}",
+            f"{settings.neighbours} nearest neighbours, density weight {settings.density_weight}; linear heads on "
+            f"{settings.head}: {settings.heads}, weight {settings.head_weight}, density weight {settings.head_density_weight}",
         ),
         ("Seed", str(settings.seed)),
     ]
