@@ -166,7 +166,7 @@ def thresholds(kind: str, seed: int) -> Floats:
                 ended[rise].append(peak[rise, over[rise]])
             peak = np.where(level == 0, 0.0, np.maximum(peak, level))
         highest = [np.sort(np.concatenate(part))[-wanted:] for part in ended]
-    return np.array([one[0] for one in highest])
+    return np.array([one[0] if one.size else np.finfo(np.float64).tiny for one in highest])
 
 
 def oracle(kind: str, rise: float, height: float, runs: int, seed: int) -> Floats:
