@@ -78,9 +78,12 @@ class EmbeddingBaseline:
 
     @classmethod
     def restore(cls, state: State) -> Self:
-        """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version."""
+        """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version or a value that is no number."""
         require_version(state, VERSION, "embedding baseline")
         arrays = {name: np.array(state[name]) for name in cls.__slots__ if name not in ("days", "stage")}
+        for name, values in arrays.items():
+            if not (~np.isnan(values) if name == "threshold" else np.isfinite(values)).all():
+                raise ValueError(f"embedding baseline: {name} must hold finite numbers")
         return cls(**arrays, days=int(state["days"].item()), stage=cast(Stage, str(state["stage"].item())))  # type: ignore[arg-type]
 
 
@@ -296,11 +299,11 @@ def _drawn(total: NDArray[np.float64], many: NDArray[np.int64], within: float, b
 def _design_effect(flagged: NDArray[np.bool_], day: NDArray[np.int64], block: int) -> float:
     """The larger of two: upper limit from groups of 240 windows, and the estimate from whole days, whose flags may come together too."""
     group = np.arange(flagged.size) // (BLOCK_WINDOWS // BLOCKS[block])
-    near, far = _dispersion(flagged, group), _dispersion(flagged, day)
+    near, far = flag_dispersion(flagged, group), flag_dispersion(flagged, day)
     return max(1.0, near[0] + _MARGIN * near[1], far[0])
 
 
-def _dispersion(flagged: NDArray[np.bool_], group: NDArray[np.int64]) -> tuple[float, float]:
+def flag_dispersion(flagged: NDArray[np.bool_], group: NDArray[np.int64]) -> tuple[float, float]:
     """Variance of the groups' flags over the binomial one, and its standard error."""
     share = float(flagged.mean())
     _, index = np.unique(group, return_inverse=True)

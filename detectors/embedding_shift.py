@@ -150,6 +150,8 @@ class EmbeddingShift:
         made._filling.stray = np.array(state["stray"], np.float64)
         made._filling.totals = np.array(state["totals"], np.float64)
         last, newest = np.array(state["last"], np.float64), state["newest"].tolist()
+        if not all(np.isfinite(array).all() for array in (made._filling.stray, made._filling.totals, last, newest)):
+            raise ValueError("embedding shift: unfinished blocks must hold finite numbers")
         made._last, made._last_n = last[:-1], float(last[-1])
         made._newest = (newest[0], newest[1], bool(newest[2])) if newest else None
         return made

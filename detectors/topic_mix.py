@@ -261,6 +261,8 @@ class TopicMix:
         crossed, part = np.array(state["crossed"], np.int64).T, np.array(state["part"], np.float64).T
         if crossed.shape != (2, upper.shape[0]) or part.shape != crossed.shape or not (abs(crossed) < 2 * upper.shape[2]).all():
             raise ValueError("crossed and part must be (streams, 2) and name categories")
+        if not ((part >= 0) & (part <= 1 + 1e-9)).all():
+            raise ValueError("part must lie in [0, 1]")
         detector._crossed, detector._part = crossed, part
         return detector
 

@@ -18,13 +18,17 @@ WHOLE = ""
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One production prompt. ``time`` is event time in seconds since the epoch, a function of the record alone."""
+    """One production prompt. ``time`` is event time in seconds since the epoch, a function of the record alone.
+
+    ``session`` tells prompts of one conversation or user from those of others; empty where the record names none.
+    """
 
     id: str
     text: str
     time: float
     model_name: str
     slice: str = WHOLE
+    session: str = ""
 
 
 class Span(NamedTuple):
@@ -176,7 +180,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One closed window of one stream: a line of the verdicts file (docs/cli.md). Times in seconds since the epoch."""
+    """One closed window of one stream: a line of the verdicts file (docs/cli.md). Times in seconds since the epoch.
+
+    ``p_values_*``: as in :class:`Incident`, while an incident of the stream is open.
+    """
 
     window_start: float
     window_end: float
@@ -194,6 +201,8 @@ class Verdict:
     log10_ticket_threshold: float
     state: str
     explanation: str
+    p_values_before: Sequence[float] | None = None
+    p_values_after: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +218,9 @@ class Incident:
         crossings: how often the level was crossed while open.
         acknowledged_by, closed_by: actor, or None; ``closed_by`` is ``recovery`` when it closed by itself.
         verdict: ``real``, ``benign``, ``monitor``, ``recovered`` or None while open.
+        p_values_before, p_values_after: shares of the prompts by detectors.sketch.P_VALUE_EDGES, 15 each, when nothing was wrong and since
+            the start of the change; None where windows kept no such counts.
+        grew: topics that grew, by index, most first; -1 stands for none of them.
     """
 
     id: str
@@ -234,6 +246,9 @@ class Incident:
     verdict: str | None = None
     reason: str | None = None
     slice: str = ""
+    p_values_before: Sequence[float] | None = None
+    p_values_after: Sequence[float] | None = None
+    grew: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,13 @@ class Settings(_Section):
     head_weight: float = Field(description="Weight of the head against 1 - weight for the distance, both standardised.")
 
 
+class Extraction(_Section):
+    """What the rows were like when they were read; production is held against it before anything is learned."""
+
+    languages: dict[str, float] = Field(description="Share of texts by language, as service.language guesses it.")
+    lengths: list[float] = Field(description="Share of rows by number of tokens, in the bins of a sketch.")
+
+
 class Manifest(_Section):
     """Everything in manifest.json."""
 
@@ -63,6 +70,7 @@ class Manifest(_Section):
     settings: Settings
     truncated: float = Field(ge=0, le=1, description="Share of rows cut at max_length.")
     scripts: dict[str, float] = Field(description="Share of rows by writing system, a light guess at language.")
+    extraction: Extraction | None = Field(None, description="Languages and lengths of the rows; bundles made before it have none.")
     topics: int = Field(ge=0, description="Number of topics.")
     nulls: dict[str, float] = Field(description="PAC bounds of the shares 'strange' and 'far' under no change.")
     delta: float = Field(description="Chance, over the calibration draw, that any of the bounds does not hold.")

@@ -13,6 +13,7 @@ from detectors.embedding_baseline import EmbeddingBaseline
 from detectors.promise import Promise
 from detectors.seasonal import WEEK_HOURS, SeasonalBaseline
 from detectors.topic_baseline import TopicBaseline
+from detectors.volume_baseline import VolumeBaseline
 from service.decider.encoding import decode_array, decode_packed, decode_state, encode_array, encode_packed, encode_state
 
 STREAMS: Mapping[str, str] = {"ood_share": "strange", "far_share": "far"}
@@ -74,7 +75,9 @@ class Baseline:
         mixes: topic_mix, language, length -> shares of their categories; without windows to learn from none.
         shift: of the embedding; None where nothing was learned.
         prompts, days: learned; first, last: the days it was learned from, as ISO dates, None where only counts were given.
+        volume: how many prompts come when; None where too little was learned.
         objection: what speaks against it; one that is accepted all the same keeps it.
+        p_values: prompts by p-value (detectors.sketch.P_VALUE_EDGES); None where only flags were given.
     """
 
     rates: Mapping[Place, SeasonalBaseline]
@@ -90,6 +93,8 @@ class Baseline:
     actor: str | None = None
     reason: str | None = None
     objection: str | None = None
+    p_values: tuple[int, ...] | None = None
+    volume: VolumeBaseline | None = None
 
     def null(self, slice_: str, stream: str) -> Null:
         """What a rate stream is tested against with this in force."""
@@ -122,6 +127,8 @@ class Baseline:
                 "promises": {stream: [kept.kept, kept.reason, kept.smallest_budget] for stream, kept in self.promises.items()},
                 "mixes": {stream: _mix_to_json(mix) for stream, mix in self.mixes.items()},
                 "shift": self.shift and shift_to_json(self.shift),
+                "p_values": self.p_values,
+                "volume": self.volume and encode_state(self.volume.snapshot()),
             }
         )
 
@@ -134,6 +141,8 @@ class Baseline:
             promises={stream: Kept(*kept) for stream, kept in state["promises"].items()},
             mixes={stream: _mix_from_json(mix) for stream, mix in state["mixes"].items()},
             shift=state["shift"] and shift_from_json(state["shift"]),
+            p_values=tuple(state["p_values"]) if state.get("p_values") else None,
+            volume=state["volume"] and VolumeBaseline.restore(decode_state(state["volume"])),
             **{name: state[name] for name in _PLAIN},
         )
 

@@ -3,8 +3,11 @@
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.config import Config
 from service.decider.budget import StreamKey, full_rates, layout
@@ -15,12 +18,14 @@ from service.decider.judge import Judge
 from service.decider.keys import Keys
 from service.decider.learning import Learning, Purpose
 from service.decider.snapshot import NO_WINDOWS, DeciderSnapshot, ModelView, Series, StreamView
+from service.decider.spoken import Spoken
 from service.decider.streams import LEVELS, Streams
 from service.decider.track import Topic, Track
 from service.decider.windows import OpenWindows
 from service.records import WHOLE, Command, Entry, Report
+from service.vocabulary import Vocabulary
 
-KIND, VERSION = "tiltmeter.decider", 2
+KIND, VERSION = "tiltmeter.decider", 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Watched:
         topics: reference topics of the bundle, K of them.
         owner: who is told. weight: share of both budgets, relative to the other models.
         slices: values that are tested apart; slices_weight: part of the model's budgets that they have together.
+        vocabulary: words that may be shown; None in a bundle without a list.
+        landmarks: (K, F) Fourier features at the centres of the topics, which say where the embedding went; without them nothing does.
     """
 
     bundle: str
@@ -42,6 +49,8 @@ class Watched:
     weight: float = 1.0
     slices: tuple[str, ...] = ()
     slices_weight: float = 0.2
+    vocabulary: Vocabulary | None = None
+    landmarks: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 class UnknownState(Exception):
@@ -65,6 +74,7 @@ class Decider:
     _keys: Keys
     _incidents: Incidents
     _tracks: dict[tuple[str, str], Track]
+    _spoken: dict[str, Spoken]
     _learning: dict[str, Learning]
     _streams: Streams
     _judge: Judge
@@ -146,6 +156,7 @@ class Decider:
                     "bundle": watched.bundle,
                     "learning": self._learning[name].to_json(),
                     "tracks": {slice_: self._tracks[name, slice_].to_json() for slice_ in (WHOLE, *watched.slices)},
+                    "spoken": self._spoken[name].to_json() if name in self._spoken else None,
                 }
                 for name, watched in self._models.items()
             },
@@ -167,6 +178,7 @@ class Decider:
         self._incidents = Incidents(config.detection.paging)
         places = [(name, slice_) for name, watched in self._models.items() for slice_ in (WHOLE, *watched.slices)]
         self._tracks = {place: Track(whole=place[1] == WHOLE) for place in places}
+        self._spoken = {name: Spoken(len(m.vocabulary.words)) for name, m in self._models.items() if m.vocabulary is not None}
         pages = dict(zip(layout(self._models), full_rates(config, self._models)[1].tolist(), strict=True))
         self._learning = {
             name: Learning(
@@ -181,7 +193,7 @@ class Decider:
         }
         kept = self._load_models(saved)
         self._streams = Streams(self._models, self._learning, config)
-        self._judge = Judge(self._models, self._streams, self._incidents, self._learning, self._tracks, config)
+        self._judge = Judge(self._models, self._streams, self._incidents, self._learning, self._tracks, self._spoken, config)
         self._commands = Commands(self._judge, self._incidents, self._learning)
         if saved:
             self._load(saved, kept)
@@ -192,6 +204,8 @@ class Decider:
         kept = [name for name, watched in self._models.items() if name in models and models[name]["bundle"] == watched.bundle]
         for name in kept:
             self._learning[name].load(models[name]["learning"])
+            if name in self._spoken and (spoken := models[name].get("spoken")):
+                self._spoken[name].load(spoken)
             for slice_ in (WHOLE, *self._models[name].slices):
                 if slice_ in models[name]["tracks"]:
                     self._tracks[name, slice_].load(models[name]["tracks"][slice_])

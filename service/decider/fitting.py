@@ -21,7 +21,7 @@ from service.records import WHOLE
 DELTA = 0.01
 """Probability that any bound of one baseline is too low, split evenly over its streams."""
 
-_MODEL_STREAMS = len(STREAMS) + len(TICKET_RATES) + len(TABLES) + 1
+_MODEL_STREAMS = len(STREAMS) + len(TICKET_RATES) + len(TABLES) + 2
 
 
 def share_of_delta(slices: int) -> float:
@@ -57,16 +57,19 @@ def fit(
         n, x, days, hours = history.replayable(stream)
         budget = 1 / max(page_rates.get((WHOLE, stream), 0.0), 1e-12)
         promises[stream] = Kept.of(check_promise(n, x, days, hours, delta=delta, budget=budget, block=block, min_effect=min_effect))
+    p_values = history.p_values().tolist()
     return Baseline(
         rates=rates,
         promises=promises,
         mixes=mixes,
         shift=shift and shift_from_json(shift_to_json(shift)),
+        volume=history.volume(delta),
         source=source,
         prompts=history.prompts,
         days=history.days,
         first=None if span is None else date.fromordinal(span[0]).isoformat(),
         last=None if span is None else date.fromordinal(span[1]).isoformat(),
+        p_values=tuple(p_values) if any(p_values) else None,
     )
 
 

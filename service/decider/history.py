@@ -10,7 +10,8 @@ from detectors.contract import State
 from detectors.embedding_baseline import EmbeddingBaseline, EmbeddingLearner
 from detectors.features import FEATURES
 from detectors.seasonal import Hours
-from detectors.sketch import Sketch
+from detectors.sketch import BINS, Sketch
+from detectors.volume_baseline import VolumeBaseline
 from service.decider.budget import COUNTED, TABLES
 from service.decider.calendar import Calendar
 from service.decider.encoding import decode_array, decode_packed, decode_state, encode_array, encode_packed, encode_state
@@ -28,6 +29,9 @@ SHORTEST = 10.0
 
 WINDOW = np.dtype([("start", "<i8"), ("n", "<i4"), ("strange", "<i4"), ("far", "<i4")])
 
+P_VALUES = "histogram"
+"""Counts of a sketch by p-value, kept beside those of :data:`TABLES`."""
+
 _WEEK_DAYS = 7
 _EVERYTHING = 2**31  # what goes is decided at the end of a day
 
@@ -42,6 +46,7 @@ class History:
     def __init__(self, calendar: Calendar, slices: Sequence[str], window_seconds: float) -> None:
         """Start empty; ``slices``: values counted apart."""
         self._calendar, self._slices = calendar, tuple(slices)
+        self._length = window_seconds
         self._kept = round(REPLAYED * 86400 / max(window_seconds, SHORTEST))
         self._windows = Ring(WINDOW, _EVERYTHING)
         self._rows: Ring | None = None
@@ -72,14 +77,14 @@ class History:
         row = self._rows.rows[-1]
         counts = [(s.n, s.strange, s.far, s.truncated) if (s := sketches.get(name)) else (0, 0, 0, 0) for name in (WHOLE, *self._slices)]
         row["counts"] += np.array(counts, np.uint32)
-        for name in TABLES.values():
+        for name in (*TABLES.values(), P_VALUES):
             row[name] += getattr(whole, name).astype(np.uint32)
         self._windows.append((start, whole.n, whole.strange, whole.far))
         self._learn_embedding(key, whole)
         return rollover
 
     def _row_type(self, sketch: Sketch) -> np.dtype[Any]:
-        tables = [(name, "<u4", getattr(sketch, name).shape) for name in TABLES.values()]
+        tables = [(name, "<u4", getattr(sketch, name).shape) for name in (*TABLES.values(), P_VALUES)]
         return np.dtype([("day", "<i4"), ("hour", "<i4"), ("counts", "<u4", (1 + len(self._slices), 4)), *tables])
 
     def _forget(self, start: int) -> None:
@@ -138,14 +143,29 @@ class History:
         """(N, K) counts of a stream over categories, a row an hour."""
         return np.asarray(self.rows[TABLES[stream]].astype(np.int64))
 
+    def p_values(self) -> NDArray[np.int64]:
+        """(15,) int64, prompts by p-value; zeros where none were counted."""
+        return np.asarray(self.rows[P_VALUES].sum(axis=0, dtype=np.int64)) if self.rows.size else np.zeros(BINS, np.int64)
+
     def replayable(self, stream: str) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """n, x, day and hour of the week (W,) of the windows kept one by one."""
         windows = self._windows.rows
-        quarter, index = np.unique(windows["start"] // 900, return_inverse=True)  # every zone is a whole number of quarters off
+        return windows["n"].astype(np.int64), windows[COUNTED[stream]].astype(np.int64), *self._times()
+
+    def _times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Day and hour of the week (W,) of the windows kept one by one."""
+        quarter, index = np.unique(self._windows.rows["start"] // 900, return_inverse=True)  # every zone is a whole number of quarters off
         day = np.array([self._calendar.day(900 * q) for q in quarter.tolist()], np.int64)
         hour = np.array([self._calendar.hour(900 * q) for q in quarter.tolist()], np.int64)
-        x = windows[COUNTED[stream]].astype(np.int64)
-        return windows["n"].astype(np.int64), x, np.maximum.accumulate(day[index]), hour[index]
+        return np.maximum.accumulate(day[index]), hour[index]
+
+    def volume(self, delta: float) -> VolumeBaseline | None:
+        """How many prompts come when; None before two days, or with too few."""
+        windows = self._windows.rows
+        try:
+            return VolumeBaseline.fit(windows["start"], windows["n"], *self._times(), window=self._length, delta=delta)
+        except ValueError:
+            return None
 
     def embedding(self, delta: float) -> EmbeddingBaseline | None:
         """What the embedding did; None before the same hours of two days."""
@@ -192,13 +212,17 @@ class History:
                 self._embedding.add(week, hour, n, np.array(fourier, np.int64))
 
     def _moved(self, rows: NDArray[Any], slices: Sequence[str]) -> NDArray[Any]:
-        """The rows with the counts of the slices of today."""
-        if tuple(slices) == self._slices:
+        """The rows with the counts of the slices of today, and by p-value, which earlier versions did not keep."""
+        names = rows.dtype.names or ()
+        if tuple(slices) == self._slices and P_VALUES in names:
             return rows
-        types = [(name, rows.dtype[name].base, rows.dtype[name].shape) for name in rows.dtype.names or () if name != "counts"]
+        types = [(name, rows.dtype[name].base, rows.dtype[name].shape) for name in names if name != "counts"]
+        if P_VALUES not in names:
+            types.append((P_VALUES, np.dtype("<u4"), (BINS,)))
         made = np.zeros(rows.size, np.dtype([*types[:2], ("counts", "<u4", (1 + len(self._slices), 4)), *types[2:]]))
-        for name, *_ in types:
-            made[name] = rows[name]
+        for name in names:
+            if name != "counts":
+                made[name] = rows[name]
         made["counts"][:, 0] = rows["counts"][:, 0]
         for i, name in enumerate(self._slices, 1):
             if name in slices:

@@ -17,6 +17,8 @@ from detectors.embedding_baseline import EmbeddingBaseline
 from detectors.seasonal import SeasonalBaseline, block_hours
 from detectors.sketch import Sketch
 from detectors.topic_baseline import TopicBaseline
+from detectors.volume_baseline import VolumeBaseline
+from detectors.words import NO_WORDS
 from service.config import Config
 from service.decider import baselines, fitting, payload
 from service.decider.baselines import STREAMS, TICKET_RATES, Baseline, Null, Place
@@ -124,6 +126,7 @@ class Learning:
             self._roll_over()
             changed = True
         if self.phase == "first_contact":
+            sketch = replace(sketch, words=NO_WORDS)  # a day of words would be most of the state
             self._contact = sketch if self._contact is None else self._contact + sketch
             if start + self._length - self._since >= self._settings.duration and self._contact.n >= self._settings.prompts:
                 self.phase, changed = "reference", True
@@ -170,6 +173,10 @@ class Learning:
     def shift(self) -> EmbeddingBaseline | None:
         """What embedding_shift is tested against; None while it is learned."""
         return self.accepted.shift if self.accepted else None
+
+    def volume(self) -> VolumeBaseline | None:
+        """What volume is tested against; None while it is learned."""
+        return self.accepted.volume if self.accepted else None
 
     def expected(self, slice_: str, stream: str, topic: int | None, time: float) -> str | None:
         """Who announced a crossing of this stream that ``topic`` carries, and why: it opens a ticket at most. None: nobody did."""

@@ -17,8 +17,8 @@ class Series:
 
     Attributes:
         start: (W,) int64, window start, seconds since the epoch.
-        n, x: (W,) int64, prompts and what ``StreamView.counted`` says; of embedding_shift windows (n is 1), of topic_mix, language and
-            length the newest 720 windows at most.
+        n, x: (W,) int64, prompts and what ``StreamView.counted`` says; of embedding_shift windows and of volume blocks (n is 1); of
+            topic_mix, language and length the newest 720 windows at most.
         ticket, page: (W,) float32, log10 evidence of the two recursions.
     """
 

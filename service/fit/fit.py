@@ -23,6 +23,7 @@ from service.bundle import (
     SCORER_GRAPH,
     TOKENIZER,
     TOPICS,
+    WORDS,
     Bundle,
     Counts,
     EncoderSettings,
@@ -32,13 +33,14 @@ from service.bundle import (
     encoder_digest,
     sha256,
 )
-from service.bundle.bundle import save_calibration, save_manifest, save_topics
+from service.bundle.bundle import save_calibration, save_manifest, save_topics, save_vocabulary
 from service.config import Compute
 from service.encoder import Encoded, Encoder, ScorerGraph, VectorPart
 from service.errors import DataError
 from service.fit.collect import NONE, FieldNames, Rows, collect
 from service.fit.duplicates import clusters
 from service.fit.encoder_files import write_encoder
+from service.fit.extraction import extraction
 from service.fit.head import FOLDS, Topics, fit_head, fit_topics
 from service.fit.output import check_out, publish, staging_beside
 from service.fit.progress import Advance, Progress, Silent
@@ -49,6 +51,7 @@ from service.fit.sentence_transformer import DEFAULT_ENCODER
 from service.fit.split import Split, split, split_given
 from service.fit.warn import FEW_ROWS, warnings_for
 from service.fit.words import topic_words
+from service.vocabulary import Vocabulary
 
 FEWEST_ROWS = 200
 DELTA = 0.01
@@ -181,9 +184,10 @@ def _write(
     write_scorer(score.knn, score.head, score.topics.centroids, Fourier.fit(reference.vectors, seed), out)
     raw, _, _ = ScorerGraph(out, compute).run(calibration)
     calibrated = Calibration.fit(raw[places], data.split.unit)
-    topics = _name_topics(data, score.topics, out / TOKENIZER)
+    topics, allowed = _name_topics(data, score.topics, out / TOKENIZER)
     save_calibration(out / CALIBRATION, calibrated)
     save_topics(out / TOPICS, topics)
+    save_vocabulary(out / WORDS, allowed)
     truncated = np.concatenate([reference.truncated, calibration.truncated[places]])
     settings = Settings(
         text=f"field {names.text}" if names.text else "text, prompt, or the last user turn of messages",
@@ -198,6 +202,7 @@ def _write(
         head_weight=score.head.share if score.head else 0.0,
     )
     manifest = _manifest(data, encoder_settings, settings, calibrated, len(topics), float(truncated.mean()), out)
+    manifest = manifest.rewritten(extraction=extraction(data.texts, np.concatenate([reference.tokens, calibration.tokens[places]])))
     write_report(out / REPORT, manifest, topics, calibrated)
     manifest = manifest.rewritten(files={**manifest.files, REPORT: sha256(out / REPORT)})
     save_manifest(out / MANIFEST, manifest)
@@ -232,14 +237,14 @@ def _fit_score(reference: NDArray[np.float32], label: NDArray[np.int64], seed: i
     return _Score(knn, None, "none", topics)
 
 
-def _name_topics(data: _Data, topics: Topics, tokenizer: Path) -> list[TopicInfo]:
+def _name_topics(data: _Data, topics: Topics, tokenizer: Path) -> tuple[list[TopicInfo], Vocabulary]:
     vocabulary = Tokenizer.from_file(str(tokenizer)).get_vocab()
     texts = [data.texts[number] for number in data.split.reference.tolist()]
     count = len(topics.centroids)
     source = data.source[data.split.reference]
-    words = topic_words(texts, topics.topic, count, source, lambda word: any(mark + word in vocabulary for mark in _WORD_MARKS))
+    words, allowed = topic_words(texts, topics.topic, count, source, lambda word: any(mark + word in vocabulary for mark in _WORD_MARKS))
     shares = np.bincount(topics.topic, minlength=count) / len(texts)
-    return [TopicInfo(found, float(share)) for found, share in zip(words, shares, strict=True)]
+    return [TopicInfo(found, float(share)) for found, share in zip(words, shares, strict=True)], allowed
 
 
 def _manifest(
@@ -258,7 +263,7 @@ def _manifest(
         calibration_effective=round(calibration.n_effective, 3),
         left_out=divided.left_out + rows.dropped,
     )
-    files = {name: sha256(out / name) for name in (ENCODER_GRAPH, TOKENIZER, SCORER_GRAPH, REFERENCE, CALIBRATION, TOPICS)}
+    files = {name: sha256(out / name) for name in (ENCODER_GRAPH, TOKENIZER, SCORER_GRAPH, REFERENCE, CALIBRATION, TOPICS, WORDS)}
     nulls = {name: calibration.pac_bound(level, DELTA / len(_STREAMS)) for name, level in _STREAMS.items()}
     return Manifest(
         schema=SCHEMA,

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 
 from service.api.view import Baseline, Expected, History, ModelCard, Monitor, Status, StreamCard
+from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
+from service.main.extraction import differences
 from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerCounts, WorkerReading
 from service.pipeline.snapshot import PipelineSnapshot
 
@@ -25,6 +27,7 @@ class Process:
         blind: reasons why we cannot see that no snapshot holds yet.
         queued, lag, replaced_times, lost_records, lost_dead_letters: of the source, where it knows.
         refused: posts turned away for a record that is no prompt, by reason.
+        manifests: digest of a bundle -> how its rows were read.
     """
 
     role: str
@@ -41,6 +44,7 @@ class Process:
     lost_records: int | None = None
     lost_dead_letters: int | None = None
     refused: Mapping[str, int] = field(default_factory=dict)
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)
 
 
 def status(config: Config, process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None, now: float) -> Status:
@@ -68,7 +72,7 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         return Status(now, cards, (), monitor, window=config.windows.length)
     return Status(
         now=now,
-        models=[_card(model, decider, config) for model in decider.models],
+        models=[_held_against_the_set(_card(model, decider, config), model, process.manifests) for model in decider.models],
         incidents=decider.incidents,
         monitor=monitor,
         recent=decider.recent,
@@ -164,6 +168,14 @@ def _card(model: ModelView, decider: DeciderSnapshot, config: Config) -> ModelCa
     return ModelCard(model.model_name, model.owner, model.bundle, model.severity, streams, model.since, model.last_verdict, note)
 
 
+def _held_against_the_set(card: ModelCard, model: ModelView, manifests: Mapping[str, Manifest]) -> ModelCard:
+    """Until a baseline says what is usual: with what first contact saw and the fine-tuning set does not explain."""
+    manifest, seen = manifests.get(model.bundle), model.baseline.contact
+    if manifest is None or seen is None or model.baseline.phase == "baseline":
+        return card
+    return replace(card, note="; ".join(part for part in (differences(manifest, seen), card.note) if part))
+
+
 def _stream(stream: StreamView) -> StreamCard:
     latest, series = stream.latest, stream.series
     card = StreamCard(
@@ -236,7 +248,8 @@ def _stage(accepted: AcceptedBaseline, stream: StreamView) -> str | None:
     """How much the learned days carry: short, unpromised, paging or full; None for what has no baseline of its own."""
     learned = accepted.rates.get((stream.slice, stream.stream))
     if learned is None and not stream.slice:
-        other = accepted.shift if stream.stream == "embedding_shift" else accepted.mixes.get(stream.stream)
+        single = {"embedding_shift": accepted.shift, "volume": accepted.volume}
+        other = single[stream.stream] if stream.stream in single else accepted.mixes.get(stream.stream)
         return other.stage if other is not None else None
     return learned.stage if learned is not None else None
 

@@ -76,7 +76,13 @@ def _rises(rows: Sequence[Mapping[str, Any]], window: float) -> "Table":
 @app.command()
 def learn(
     model: Model,
-    history: Annotated[list[Path], typer.Option("--from", help="Clean history, 14 days or more. Repeatable.", show_default=False)],
+    history: Annotated[
+        list[str],
+        typer.Option("--from", help="Clean history, 14 days or more: files (repeatable), or a Kafka topic.", show_default=False),
+    ],
+    since: Annotated[
+        str | None, typer.Option(help="Leave out what is older: ISO 8601; UTC where no zone is given. Unset: all of it.")
+    ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle the service uses for this model.", show_default=False)] = None,
     config: Annotated[
         Path | None, typer.Option(help="Configuration of the service: its bundle, fields, slices, windows and time zone.")
@@ -88,15 +94,21 @@ def learn(
 ) -> None:
     """Learn a baseline from recorded history. It becomes a candidate; `accept` puts it in force.
 
-    Example:
+    A topic is read on the cluster of --config, beside the service: in no consumer group, committing nothing, to where it ends now.
+
+    Examples:
 
         tiltmeter baseline learn support-bot --from last_month.jsonl --config tiltmeter.yaml
+
+        tiltmeter baseline learn support-bot --from prompts --since 2026-07-01 --config tiltmeter.yaml
     """
     from service.main.history import learn_history
 
-    summary = learn_history(history, bundle, config, model, text, time)
+    summary = learn_history(history, bundle, config, model, text, time, since)
     outcome = carry_out(url, "/v1/baseline", token_file, {"action": "learn", "model": model, **summary.arguments})
     typer.echo(f"{model}: learned from {summary.prompts:,} prompts of {words.days(summary.days)}: {outcome}")
+    for line in summary.remarks():
+        typer.echo(line)
     typer.echo(f"`tiltmeter baseline accept {model} --reason ...` puts it in force")
 
 

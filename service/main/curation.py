@@ -72,13 +72,13 @@ class Keeper:
             self._taken[place] += 1
             while len(self._taken) > _WINDOWS:
                 del self._taken[next(iter(self._taken))]
-            self._put(prompt, bundle(prompt.model_name), float(scores.p_value[row]), bool(scores.far[row]))
+            self._put(prompt, bundle(prompt.model_name), float(scores.p_value[row]), bool(scores.far[row]), int(scores.topic[row]))
 
-    def _put(self, prompt: Prompt, bundle: str, p_value: float, far: bool) -> None:
+    def _put(self, prompt: Prompt, bundle: str, p_value: float, far: bool, topic: int) -> None:
         # What no database takes: NUL, and halves of surrogate pairs.
         text = redact(prompt.text).replace("\0", "").encode("utf-8", "replace").decode().strip()
         digest = hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()
-        made = Example(prompt.model_name, digest, bundle, prompt.slice, prompt.time, self._clock(), p_value, far, text)
+        made = Example(prompt.model_name, digest, bundle, prompt.slice, prompt.time, self._clock(), p_value, far, text, topic)
         with self._lock:
             if len(self._waiting) < WAITING:
                 self._waiting.append(made)

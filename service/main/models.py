@@ -15,7 +15,7 @@ from service.records import Prompt, Scores
 from service.source.decode import Decoder, Rejection
 
 if TYPE_CHECKING:
-    from service.bundle import Bundle
+    from service.bundle import Bundle, Manifest
     from service.encoder import Encoder, Scorer
     from service.pipeline.bundle_scoring import BundleScoring
 
@@ -42,11 +42,23 @@ class Models:
         """Model -> (digest of its bundle, digest of its encoder)."""
         return {name: (bundle.digest, bundle.encoder_digest) for name, bundle in self.bundles.items()}
 
+    def manifests(self) -> dict[str, "Manifest"]:
+        """Digest of a bundle -> its manifest."""
+        return {bundle.digest: bundle.manifest for bundle in self.bundles.values()}
+
     def watched(self, config: Config) -> dict[str, Watched]:
         """What the decider must know."""
         return {
             name: Watched(
-                bundle.digest, bundle.nulls, bundle.topics, model.owner, model.weight, tuple(model.slices.values), model.slices.weight
+                bundle.digest,
+                bundle.nulls,
+                bundle.topics,
+                model.owner,
+                model.weight,
+                tuple(model.slices.values),
+                model.slices.weight,
+                bundle.vocabulary,
+                bundle.landmarks(),
             )
             for name, bundle in self.bundles.items()
             for model in [config.models[name]]
@@ -84,7 +96,10 @@ class Graphs:
         from service.pipeline.bundle_scoring import BundleScoring, LoadedModel
 
         return BundleScoring(
-            {name: LoadedModel(bundle.digest, len(bundle.topics), *self.of(name)) for name, bundle in self._models.bundles.items()}
+            {
+                name: LoadedModel(bundle.digest, len(bundle.topics), *self.of(name), bundle.vocabulary)
+                for name, bundle in self._models.bundles.items()
+            }
         )
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -68,6 +69,7 @@ def build(
     if watched is not None:
         return Service(config, role, identity, watched=watched, scoring=scoring, open_writes=open_writes, place=place)
     models = Models.load(config)
+    identity = replace(identity, manifests=models.manifests())
     graphs = Graphs(models, config.compute) if role != "decider" and scoring is None else None
     score = OneByOne(models, graphs, connect.decoder(config)) if graphs else None
     return Service(

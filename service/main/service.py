@@ -26,6 +26,7 @@ from service.ledger.contract import Journal, Ledger, Unavailable
 from service.logging import describe, fields
 from service.main import adapt, connect
 from service.main.curation import Keeper
+from service.main.housekeeping import Housekeeper
 from service.metrics import Reading
 from service.pipeline.pipeline import Pipeline, Source
 from service.pipeline.scoring import Scoring
@@ -81,7 +82,7 @@ class Service:
         self.status = 0
         self.ended = threading.Event()
         self._identity, self._watched, self._scoring = identity, watched, scoring
-        self._stops = {name: threading.Event() for name in ("pipeline", "decider", "curation")}
+        self._stops = {name: threading.Event() for name in ("pipeline", "decider", "history", "curation")}
         self._keeper = Keeper(config) if config.curation.store_text == "redacted" else None
         self._trouble: dict[str, str | None] = {}
         self._refused: Counter[str] = Counter()
@@ -95,6 +96,7 @@ class Service:
             parts["pipeline"] = self._work
         if role != "worker":
             parts["decider"] = self._decide
+            parts["history"] = self._tidy
         if self._keeper is not None:
             parts["curation"] = self._curate
         self._threads = {
@@ -188,6 +190,7 @@ class Service:
                 token=bearer_token(self.config.http),
                 open_writes=open_writes,
                 keep_text=self.config.curation.keep if self._keeper else None,
+                show_examples=self.config.explain.examples == "redacted",
                 max_body_bytes=self.config.source.max_body_bytes if isinstance(self.config.source, HttpSource) else 0,
             )
         )
@@ -261,6 +264,15 @@ class Service:
         if kept is not None:
             self._keeper.run(kept, stop)
             kept.close()
+
+    def _tidy(self) -> None:
+        """The thread that deletes what is old from the history."""
+        Housekeeper(self.config).run(self._stops["history"], lambda: self._store, self._judged)
+
+    def _judged(self) -> float | None:
+        """How far this process has decided; None where another one does."""
+        seen = self.decider
+        return seen.watermark if seen is not None and seen.active and math.isfinite(seen.watermark) else None
 
     def _observe(self, snapshot: PipelineSnapshot) -> None:
         self.worker = snapshot

@@ -11,6 +11,7 @@ from detectors.features import FEATURES
 from service.encoder import Encoded
 from service.encoder.encoder import VectorPart
 from service.records import Prompt, Scores
+from service.vocabulary import Vocabulary
 
 MEMO_BYTES = 32_000_000
 """Characters of text and bytes of scores remembered per bundle, in each of two generations."""
@@ -52,12 +53,13 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """What scores one model: digest of its bundle, number of topics, opened encoder (shared by digest) and scorer."""
+    """What scores one model: digest of its bundle, number of topics, opened encoder (shared by digest) and scorer, words to count."""
 
     bundle: str
     topics: int
     encoder: Encoder
     scorer: Scorer
+    vocabulary: Vocabulary | None = None
 
 
 class Memo:
@@ -108,6 +110,10 @@ class BundleScoring:
     def topics(self, model_name: str) -> int:
         """See the protocol."""
         return self._models[model_name].topics
+
+    def vocabulary(self, model_name: str) -> Vocabulary | None:
+        """See the protocol."""
+        return self._models[model_name].vocabulary
 
     def score(self, prompts: Sequence[Prompt]) -> Scores:
         """See the protocol. A text that stands twice in a batch, or was scored lately, is not encoded again."""

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.sketch import Sketch, sketch_groups
+from detectors.words import count_codes
 from service.language import LANGUAGES, languages
 from service.pipeline.scoring import Scoring
 from service.records import WHOLE, Batch, DeltaKey, Deltas, Part, Partition, Progress, Prompt, Report, Scores, Span
+from service.vocabulary import Vocabulary
 
 _COLUMNS = ("p_value", "strange", "far", "topic", "tokens", "truncated", "fourier")
 
@@ -102,6 +104,8 @@ class Pending:
             columns["whole"] = np.array([slice_name == WHOLE for _, slice_name, _ in grouped.labels])
             bundle = scoring.bundle(model_name)
             sketches = sketch_groups(grouped.groups, len(grouped.labels), **columns)
+            for group, counts in _words(batch.prompts, grouped, scores.topic, columns["whole"], scoring.vocabulary(model_name)).items():
+                sketches[group] = replace(sketches[group], words=counts)
             for (part, slice_name, window), sketch in zip(grouped.labels, sketches, strict=True):
                 mine = self._parts[keys[part]]
                 delta = DeltaKey(bundle, model_name, slice_name, window)
@@ -141,3 +145,20 @@ def _groups(prompts: Sequence[Prompt], rows: NDArray[np.int64], part_of: NDArray
         if place.size:
             grouped[model_name] = _Grouped(rows[place], index, labels)
     return grouped
+
+
+def _words(
+    prompts: Sequence[Prompt], grouped: _Grouped, topic: NDArray[np.int32], whole: NDArray[np.bool_], vocabulary: Vocabulary | None
+) -> dict[int, NDArray[np.int64]]:
+    """Group of a whole model -> counts of the words of its prompts that no topic claims and that name their session.
+
+    Only these few are read: a prompt of a known topic costs nothing here.
+    """
+    if vocabulary is None:
+        return {}
+    codes: dict[int, list[int]] = {}
+    unclaimed = np.flatnonzero((topic[grouped.rows] < 0) & whole[grouped.groups])
+    for row, group in zip(grouped.rows[unclaimed].tolist(), grouped.groups[unclaimed].tolist(), strict=True):
+        if session := prompts[row].session:
+            codes.setdefault(group, []).extend(vocabulary.codes(prompts[row].text, session))
+    return {group: count_codes(np.array(found, np.int64)) for group, found in codes.items()}

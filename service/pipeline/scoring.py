@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from service.records import Prompt, Scores
+from service.vocabulary import Vocabulary
 
 
 class Scoring(Protocol):
@@ -19,4 +20,8 @@ class Scoring(Protocol):
 
     def topics(self, model_name: str) -> int:
         """Number of reference topics of that bundle."""
+        ...
+
+    def vocabulary(self, model_name: str) -> Vocabulary | None:
+        """The words of that bundle that may leave the worker; None when it has no list."""
         ...

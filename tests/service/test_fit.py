@@ -12,7 +12,8 @@ import tiny_encoder
 
 from detectors.features import Fourier
 from detectors.scores import DensityKnn, Head, Standard, combine
-from service.bundle import MANIFEST, REPORT, Bundle
+from service.bundle import MANIFEST, REPORT, SCORER_GRAPH, Bundle
+from service.bundle.landmarks import read_landmarks
 from service.config import Compute
 from service.encoder import Encoded, Encoder, Scorer, ScorerGraph, VectorPart
 from service.errors import ConfigError, DataError
@@ -137,6 +138,7 @@ def test_scorer_graph_computes_the_numpy_reference(tmp_path: Path, tile_rows: in
     encoded = Encoded([VectorPart(np.arange(700), x)], np.ones(700, np.int32), np.zeros(700, np.bool_), 8)
     score, topic, features = ScorerGraph(tmp_path, CPU).run(encoded)
     assert np.abs(features - fourier.fixed_point(x).astype(np.int64)).max() <= 1
+    np.testing.assert_allclose(read_landmarks(tmp_path / SCORER_GRAPH), fourier.features(centroids), atol=1e-5)
     np.testing.assert_allclose(score, combine(knn, head, x), atol=2e-5)
     np.testing.assert_array_equal(topic, (x @ centroids.T).argmax(axis=1))
 
@@ -276,3 +278,7 @@ def test_with_the_real_encoder_other_topics_are_strange(tmp_path: Path) -> None:
     assert scorer.score(encoder.encode(held)).strange.mean() < bundle.nulls["strange"] + 0.05
     words = {word for topic in bundle.topics for word in topic.words}
     assert {"broadband", "cancel"} <= words
+    assert bundle.vocabulary is not None
+    assert words <= set(bundle.vocabulary.words)
+    assert bundle.vocabulary.total == bundle.manifest.counts.reference
+    assert list(bundle.vocabulary.rows) == sorted(bundle.vocabulary.rows, reverse=True)

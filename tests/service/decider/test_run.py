@@ -72,17 +72,12 @@ class FakeSession:
 class FakeStore:
     def __init__(self) -> None:
         self.steps: list[Closed] = []
-        self.pruned: list[float] = []
         self.fail: Exception | None = None
 
     def upsert(self, steps: Sequence[Closed]) -> None:
         if self.fail:
             raise self.fail
         self.steps.extend(steps)
-
-    def prune(self, before: float) -> int:
-        self.pruned.append(before)
-        return 0
 
 
 class Rig:
@@ -116,7 +111,6 @@ def test_it_decides_writes_checkpoints_and_publishes(journal: FakeJournal) -> No
     assert rig.published[-1].active
     assert rig.published[-1].checkpointed == START + 100
     assert rig.published[-1].closing.seconds > 0
-    assert rig.store.pruned == [START + 90 - run.RETENTION]
 
 
 def test_nothing_new_writes_nothing(journal: FakeJournal) -> None:

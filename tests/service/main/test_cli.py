@@ -42,7 +42,7 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
 def test_every_command_of_the_design_is_there() -> None:
     listed = "fit run demo replay report curate expect check-config"
-    listed += "|bundle show|topics list,rename|baseline show,learn,accept,reset|incident list,ack,close"
+    listed += "|bundle show|topics list,rename|baseline show,learn,accept,reset|incident list,show,ack,close"
     expected = {f"tiltmeter {name}" for name in listed.split("|")[0].split()}
     expected |= {f"tiltmeter {group.split()[0]} {name}" for group in listed.split("|")[1:] for name in group.split()[1].split(",")}
     assert set(commands()) == expected
@@ -152,11 +152,11 @@ def test_check_config_prints_who_got_what(bundle: Path, tmp_path: Path) -> None:
     result = CliRunner(env={"TILTMETER_TOKEN": ""}).invoke(app, ["check-config", str(config), "--connect"])
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
-    # three quarters of the budgets, a fifth of that for the slices, the rest over 9 streams, of which 5 may page
-    assert "one ood_share team-a 6.7% 105 days 10^5.18 12.0% 750 days 10^6.03" in said
-    assert "one truncation team-a 6.7% 105 days 10^5.18 - never -" in said
+    # three quarters of the budgets, a fifth of that for the slices, the rest over 10 streams, of which 5 may page
+    assert "one ood_share team-a 6.0% 117 days 10^5.23 12.0% 750 days 10^6.03" in said
+    assert "one truncation team-a 6.0% 117 days 10^5.23 - never -" in said
     assert "one 2 slices, 2 streams each team-a 15.0% 47 days 10^5.43 15.0% 600 days 10^6.54" in said
-    assert "two combined unowned 2.8% 252 days 10^5.56 5.0% 1,800 days 10^6.41" in said
+    assert "two combined unowned 2.5% 280 days 10^5.61 5.0% 1,800 days 10^6.41" in said
     assert "model two has no owner" in said
     assert "everything that writes over HTTP is refused" in said
     assert "ledger answers" in said
