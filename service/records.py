@@ -151,7 +151,7 @@ class Command:
     """What a person or a tool asked for; ordered with the deltas, applied by the decider alone, once per ``id``.
 
     ``kind`` is one of ``incident.ack``, ``incident.close``, ``baseline.accept``, ``baseline.learn``, ``baseline.reset``,
-    ``expect.add``, ``expect.remove``.
+    ``expect.add``, ``expect.remove``, ``bundle.promote``, ``bundle.rollback``.
     """
 
     id: str

@@ -117,6 +117,28 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class InForce:
+    """The bundles of one model: one row of ``/v1/bundles``. Bundles are digests; what is None is not there, or not known yet.
+
+    ``former``: what a rollback puts back; ``share``: of strange prompts in the newest window, by the bundle in force and by the shadow;
+    ``stage``: how much the shadow's record carries (:data:`service.metrics.SHADOW_STAGES`), from ``days`` and ``prompts``;
+    ``would_open``: level -> incidents the shadow would have opened since it is one.
+    """
+
+    model_name: str
+    in_force: str
+    former: str | None = None
+    share: float | None = None
+    shadow: str | None = None
+    shadow_share: float | None = None
+    stage: str | None = None
+    days: int | None = None
+    prompts: int | None = None
+    accepted_by: str | None = None
+    would_open: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """One monitored model now. ``severity`` by kind; ``since``: when the oldest open incident opened; streams of slices come last."""
 
@@ -170,7 +192,10 @@ class Monitor:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything on the page. ``now`` is the wall clock; incidents: open, oldest first; recent: closed, newest first."""
+    """Everything on the page. ``now`` is the wall clock; incidents: open, oldest first; recent: closed, newest first.
+
+    ``shadow_baselines``: rows of the models' shadows; ``bundles``: which bundle is in force.
+    """
 
     now: float
     models: Sequence[ModelCard]
@@ -180,6 +205,8 @@ class Status:
     baselines: Sequence[Baseline] = ()
     expectations: Sequence[Expected] = ()
     window: float = 60.0
+    shadow_baselines: Sequence[Baseline] = ()
+    bundles: Sequence[InForce] = ()
 
     @property
     def worst(self) -> str:

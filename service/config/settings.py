@@ -130,6 +130,9 @@ class Model(Settings):
     """One monitored model."""
 
     bundle: Path = Field(description="Directory made by `tiltmeter fit`.")
+    shadow: Path | None = Field(
+        None, description="A second bundle that scores and learns beside the one in force and wakes nobody, until `bundle promote`."
+    )
     owner: str = Field("unowned", description="Who is told; a label of the alert.")
     wire_names: list[str] = Field(
         default_factory=list, description="Names seen on the wire that mean this model; * matches. Unset: the model's own name."

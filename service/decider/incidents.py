@@ -1,7 +1,7 @@
 """Incidents: opened by a crossing, closed by recovery or by a person; and the severity that follows from them."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -157,6 +157,10 @@ class Incidents:
         """Severity of this model's drift now."""
         found = (entry.incident.severity for place, entry in self._open.items() if place.model_name == model)
         return max(found, key=RANK.__getitem__, default="none")
+
+    def count_only(self, models: Collection[str]) -> None:
+        """Forget how many opened for any other model."""
+        self.opened = {place: count for place, count in self.opened.items() if place.model_name in models}
 
     def drain(self) -> tuple[Incident, ...]:
         """Incidents that changed since the last call, as they are now."""

@@ -133,6 +133,8 @@ class DeciderLoop:
         self._fresh()
         self._saved_position = self._decider.position
         self._active = True
+        for note in self._decider.notes:
+            _log.warning("bundle in force", extra=fields(note=note))
         _log.info("decider active", extra=fields(position=self._decider.position))
         return True
 

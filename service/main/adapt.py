@@ -12,6 +12,7 @@ from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
+from service.main import shadows
 from service.main.extraction import differences
 from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerCounts, WorkerReading
 from service.pipeline.snapshot import PipelineSnapshot
@@ -23,7 +24,7 @@ class Process:
 
     Attributes:
         decider: active, standby, starting or absent.
-        models: identity of every configured model; inference: (runtime, device) pairs.
+        models: identity of every configured model, shadows: of every second bundle; inference: (runtime, device) pairs.
         blind: reasons why we cannot see that no snapshot holds yet.
         queued, lag, replaced_times, lost_records, lost_dead_letters: of the source, where it knows.
         refused: posts turned away for a record that is no prompt, by reason.
@@ -35,6 +36,7 @@ class Process:
     started: float
     decider: str = "starting"
     models: Sequence[ModelReading] = ()
+    shadows: Sequence[ModelReading] = ()
     inference: Sequence[tuple[str, str]] = ()
     reasons: Sequence[str] = ()
     blind: Sequence[str] = ()
@@ -76,20 +78,22 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         incidents=decider.incidents,
         monitor=monitor,
         recent=decider.recent,
-        baselines=[row for model in decider.models for row in baselines(model, decider, config.windows.length)],
+        baselines=[row for model in decider.models for row in baselines(model, decider.streams, config.windows.length)],
         expectations=[
             Expected(model.model_name, each.id, each.name, each.until, each.actor, each.reason)
             for model in decider.models
             for each in model.baseline.expectations
         ],
         window=config.windows.length,
+        shadow_baselines=[row for model in decider.shadows for row in baselines(model, decider.shadow_streams, config.windows.length)],
+        bundles=shadows.in_force(decider),
     )
 
 
 def reading(process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None) -> Reading:
     """One scrape."""
     return Reading(
-        models=process.models,
+        models=shadows.identities(process.models, process.shadows, decider),
         reasons=process.reasons,
         inference=process.inference,
         worker=None if process.role == "decider" else _worker(process, worker or PipelineSnapshot()),
@@ -135,6 +139,7 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
         ],
         incidents=incidents,
         opened=snapshot.opened,
+        shadows=shadows.readings(snapshot),
         stages={"close": snapshot.closing, "checkpoint": snapshot.saving},
     )
 
@@ -164,7 +169,7 @@ def _promise(accepted: AcceptedBaseline | None, stream: StreamView) -> bool | No
 
 def _card(model: ModelView, decider: DeciderSnapshot, config: Config) -> ModelCard:
     streams = [_stream(stream) for stream in decider.streams if stream.model_name == model.model_name]
-    note = "; ".join(_notes(model, config, decider.watermark))
+    note = "; ".join((*_notes(model, config, decider.watermark), *shadows.notes(model, decider)))
     return ModelCard(model.model_name, model.owner, model.bundle, model.severity, streams, model.since, model.last_verdict, note)
 
 
@@ -212,13 +217,13 @@ def _notes(model: ModelView, config: Config, watermark: float) -> Iterator[str]:
         yield f"Asks for a baseline: {baseline.asks}. tiltmeter baseline accept {model.model_name}"
 
 
-def baselines(model: ModelView, decider: DeciderSnapshot, window: float) -> Iterator[Baseline]:
+def baselines(model: ModelView, streams: Sequence[StreamView], window: float) -> Iterator[Baseline]:
     """One row of ``/v1/baseline`` for each stream of a model and of its slices."""
     view, accepted = model.baseline, model.baseline.accepted
     candidate = view.candidate.source if view.candidate else None
     against = accepted.objection if accepted else None
     note = f"accepted anyway, although {against}" if against else view.asks or ""
-    for stream in decider.streams:
+    for stream in streams:
         if stream.model_name != model.model_name:
             continue
         row = Baseline(model.model_name, stream.stream, view.phase, stream.null, days=view.days, candidate=candidate, note=note)
@@ -254,10 +259,19 @@ def _stage(accepted: AcceptedBaseline, stream: StreamView) -> str | None:
     return learned.stage if learned is not None else None
 
 
-def identified(process: Process, config: Config, digests: Mapping[str, tuple[str, str]], device: str | None) -> Process:
-    """With the models' (bundle digest, encoder digest), and where the graphs run (None: they do not run here)."""
-    models = [ModelReading(name, digests[name][0], model.owner, digests[name][1]) for name, model in config.models.items()]
-    return replace(process, models=models, inference=[("onnxruntime", device)] if device else [])
+def identified(
+    process: Process,
+    config: Config,
+    digests: Mapping[str, tuple[str, str]],
+    device: str | None,
+    shadow_digests: Mapping[str, tuple[str, str]] | None = None,
+) -> Process:
+    """With the (bundle digest, encoder digest) of models and shadows, and where the graphs run (None: they do not run here)."""
+    models, seconds = (
+        [ModelReading(name, each[name][0], model.owner, each[name][1]) for name, model in config.models.items() if name in each]
+        for each in (digests, shadow_digests or {})
+    )
+    return replace(process, models=models, shadows=seconds, inference=[("onnxruntime", device)] if device else [])
 
 
 def _finite(value: float) -> float | None:

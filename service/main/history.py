@@ -113,11 +113,13 @@ def learn_history(
     text: str | None,
     time: str | None,
     since: str | None = None,
+    shadow: bool = False,
 ) -> Learned:
     """For ``baseline learn``: the same for one model, with a bundle from this machine.
 
     With the service's configuration it is counted as the service counts: by its fields, models, slices, windows and time zone. ``names``:
-    files, or one topic of the Kafka cluster that it reads. ``since``: ISO 8601; what is older is left out.
+    files, or one topic of the Kafka cluster that it reads. ``since``: ISO 8601; what is older is left out. ``shadow``: by the model's
+    second bundle, where none is given.
 
     Raises:
         DataError: no prompt is in the history.
@@ -132,9 +134,14 @@ def learn_history(
     config = configuration(Options(list(names), bundle, config_file, text, time, None, "", [], None, None), model)
     if model not in config.models:
         raise ConfigError(f"{config_file}: no model is called {model!r}; known: {', '.join(config.models)}")
+    watched = config.models[model]
+    if shadow and bundle is None:
+        if watched.shadow is None:
+            raise ConfigError(f"{config_file}: models.{model}.shadow is not set; name the bundle there or with --bundle")
+        watched = watched.model_copy(update={"bundle": watched.shadow})
     source, total, name = _opened(config, topic, start)
     with closing(source), terminal_progress() as progress:
-        config = config.model_copy(update={"models": {model: config.models[model]}})
+        config = config.model_copy(update={"models": {model: watched}})
         models = Models.load(config)
         scoring = Graphs(models, config.compute).scoring()
         chosen = Chosen(source, model, start, progress.stage(f"reading {name}", total))

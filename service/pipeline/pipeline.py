@@ -151,10 +151,11 @@ class Pipeline:
 
     def _take(self, batch: Batch) -> None:
         started = self._monotonic()
-        scores = self._scoring.score(batch.prompts)
+        scores, second = self._scoring.score(batch.prompts), getattr(self._scoring, "shadow", None)
+        shadow = (second.score(batch.prompts), second) if second else None
         started = self._time("score", started)
         self._scored(batch.prompts, scores)
-        self._pending.add(batch, scores, self._scoring)
+        self._pending.add(batch, scores, self._scoring, shadow)
         self._time("sketch", started)
 
     def _timeout(self) -> float:

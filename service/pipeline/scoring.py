@@ -8,7 +8,11 @@ from service.vocabulary import Vocabulary
 
 
 class Scoring(Protocol):
-    """Turns prompts into row-aligned numbers. The same text gives the same numbers for the same bundle."""
+    """Turns prompts into row-aligned numbers. The same text gives the same numbers for the same bundle.
+
+    May also have ``shadow``: a scoring of the same prompts by second bundles, used after this one on the same batch; a model without
+    one has the same bundle in both.
+    """
 
     def score(self, prompts: Sequence[Prompt]) -> Scores:
         """Score a batch; prompts of several models may be mixed. Used from the pipeline's thread only."""

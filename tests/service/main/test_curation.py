@@ -5,7 +5,7 @@ import logging
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ from web import AUTH, NOW, Rows, connected, incident, make, status
 
 from service.api.ranking import ranked
 from service.config import Config
-from service.main.curation import WAITING, Keeper
+from service.main.curation import WAITING, Keeper, judged
 from service.main.incident_text import details, texts
 from service.records import Incident, Prompt, Scores
 from service.store import Example, Store
+from stub import StubScoring
 
 KEEP = 7 * 86_400.0
 
@@ -263,3 +264,25 @@ def test_lines_are_ready_for_labelling(tmp_path: Path, monkeypatch: pytest.Monke
     assert asked == [("GET", "/v1/curation?model=my+bot&limit=5&since=2026-01-01T00%3A00%3A00%2B01%3A00")]
     rows = [json.loads(line) for line in (tmp_path / "l.jsonl").read_text().splitlines()]
     assert {row["text"] for row in rows} == {"größe", "zither"}
+
+
+class TwoBundles(StubScoring):
+    shadow = StubScoring({"bot": "new"})
+
+
+def test_after_promotion_texts_are_kept_by_the_bundle_in_force() -> None:
+    rows = [
+        Prompt(str(i), text, 0.0, model) for i, (text, model) in enumerate([("strange 1", "bot"), ("plain 2", "bot"), ("strange 3", "b")])
+    ]
+    scoring = TwoBundles()
+    scores = scoring.score(rows)
+    second = replace(scores, strange=~scores.strange)
+    scoring.shadow.score = lambda prompts: second  # type: ignore[method-assign]
+    for in_force, strange, bundle in (
+        ("bundle-of-bot", [True, False, True], "bundle-of-bot"),
+        (None, [True, False, True], "bundle-of-bot"),
+        ("new", [False, True, True], "new"),
+    ):
+        found, bundles = judged(rows, scores, scoring, lambda name, digest=in_force: digest)  # type: ignore[misc]
+        assert found.strange.tolist() == strange
+        assert (bundles("bot"), bundles("b")) == (bundle, "bundle-of-b")
