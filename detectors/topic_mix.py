@@ -273,6 +273,11 @@ def mixture(categories: int) -> NDArray[np.float64]:
     return np.concatenate([rises, np.full(FALL.size * categories, (1 - RISE_WEIGHT) / (FALL.size * categories))])
 
 
+def rise_part(categories: int) -> float:
+    """Part of a stream's page rate with which the rise of one of K + 1 ``categories`` is bet on, as if it were a rate stream of its own."""
+    return RISE_WEIGHT / categories
+
+
 def _falling(null: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(null * (1 - FALL[:, None]))
 

@@ -21,7 +21,7 @@ from scipy.special import betaincinv, stdtrit
 
 from detectors.baseline import ASSUMED_CV, PAGING_DAYS, Stage, stage
 from detectors.contract import State, require_finite, require_version
-from detectors.embedding_baseline import flag_dispersion
+from detectors.embedding_levels import flag_dispersion
 
 VERSION = 1
 WEEK_HOURS, DAY_HOURS, WEEKDAYS = 168, 24, 7

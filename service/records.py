@@ -253,7 +253,14 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class BaselineEntry:
-    """One flag of a baseline that was accepted. Natural key: model, flag, time of acceptance, in seconds since the epoch."""
+    """What one stream was tested against from a moment on. Natural key: model, flag, time of acceptance, in seconds since the epoch.
+
+    Attributes:
+        flag: ``strange``, ``far``, or the name of another stream; of a slice ``<slice>/<stream>``.
+        rate, bound: normal share and the null of the middle hour of the week, minimum effect left out; of a stream of many categories
+            those of its largest one, of ``embedding_shift`` and ``volume`` those of blocks of windows that are flagged.
+        why: what keeps the stream from paging; None where nothing does.
+    """
 
     model_name: str
     flag: str
@@ -266,6 +273,7 @@ class BaselineEntry:
     design_effect: float
     days: int
     stage: str
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,13 +73,26 @@ class StreamCard:
 
 
 @dataclass(frozen=True, slots=True)
+class MedianTopic:
+    """The topic of median size in an accepted baseline: its share, the null of its rise in the middle hour of the week (minimum effect
+    included), its design effect, and how many categories the stream bets on.
+    """
+
+    share: float
+    null: float
+    design_effect: float
+    categories: int
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """What one stream is tested against and what has been learned: one row of ``/v1/baseline``. None where there is nothing yet.
 
     ``slice`` is empty for the whole model; ``bound`` is that of an hour in the middle where hours of the week have their own; ``promise``:
     whether the replay at acceptance was consistent with the budget of pages, ``told``: the same in words, ``smallest_budget``: windows per
     false page at which the promise would hold; ``why``: why the stream may not page; ``bounds``: lowest and highest bound of the week;
-    ``prompts``: mean number in a window; ``false_page_every``: seconds that one false page of this stream is worth.
+    ``prompts``: mean number in a window; ``false_page_every``: seconds that one false page of this stream is worth;
+    ``median_topic``: of ``topic_mix``.
     """
 
     model_name: str
@@ -102,6 +115,7 @@ class Baseline:
     bounds: tuple[float, float] | None = None
     prompts: float | None = None
     false_page_every: float | None = None
+    median_topic: MedianTopic | None = None
 
 
 @dataclass(frozen=True, slots=True)

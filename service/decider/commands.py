@@ -5,13 +5,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from service.decider.baselines import STREAMS
+from service.decider.acceptance import entries
 from service.decider.bench import Bench
-from service.decider.fitting import usual_bound
 from service.decider.in_force import Switched
 from service.decider.incidents import VERDICTS
 from service.decider.learning import Refused
-from service.records import WHOLE, AuditEntry, BaselineEntry, Command
+from service.records import AuditEntry, BaselineEntry, Command
 
 REMEMBERED = 10_000
 """Command ids kept, so that a repeat does nothing."""
@@ -98,11 +97,8 @@ class Commands:
         bench.judge.end_all(model, command.actor, command.time, "monitor", "a baseline was accepted")
         bench.judge.renew(model)
         if learning.accepted:
-            for stream, flag in STREAMS.items():
-                rate, source = learning.accepted.rates[WHOLE, stream], learning.accepted.source
-                source = source if bench is self._live else f"{source}, of the shadow {bench.models[model].bundle[:12]}"
-                figures = (float(rate.rate), usual_bound(rate), float(rate.design_effect), int(rate.days), rate.stage)
-                self._baselines.append(BaselineEntry(model, flag, command.time, command.actor, reason, source, *figures))
+            shadow = "" if bench is self._live else f", of the shadow {bench.models[model].bundle[:12]}"
+            self._baselines += entries(model, learning.accepted, shadow)
         return outcome
 
     def _reset(self, command: Command) -> str:

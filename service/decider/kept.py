@@ -27,11 +27,11 @@ def kept(state: State) -> State:
     return {name: array for name, array in state.items() if name in _SHOWN or name.startswith("recursion_")}
 
 
-def token(baseline: Learned | None) -> str:
-    """A hash of everything a detector takes from its baseline."""
+def token(baseline: Learned | None, broken: bool) -> str:
+    """A hash of everything a detector takes from its baseline, and whether the replay keeps it from paging."""
     if baseline is None:
         return ""
-    digest = blake2b(str(baseline.may_page).encode(), digest_size=8)
+    digest = blake2b(str(baseline.may_page and not broken).encode(), digest_size=8)
     for name in _TAKEN[type(baseline)]:
         digest.update(np.ascontiguousarray(np.asarray(getattr(baseline, name))).tobytes())
     return digest.hexdigest()

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract import Evidence, State
-from detectors.embedding_baseline import LEVELS, EmbeddingBaseline
+from detectors.embedding_baseline import EmbeddingBaseline
+from detectors.embedding_levels import LEVELS
 from detectors.embedding_shift import EmbeddingShift
 from detectors.recursion import Recursion
 from detectors.sketch import Sketch
@@ -59,6 +60,7 @@ class Mixes:
         self.members: dict[str, NDArray[np.float64]] = {}
         self._signature: tuple[tuple[str, str], ...] = ()
         self._tokens: dict[str, str] = {}
+        self._broken: dict[str, str] = {}
         self._carried: dict[str, Carried] = {}
 
     def renew(
@@ -67,24 +69,28 @@ class Mixes:
         shift: EmbeddingBaseline | None,
         volume: VolumeBaseline | None,
         rated: Mapping[str, tuple[str, NDArray[np.float64]]],
+        broken: Mapping[str, str] | None = None,
     ) -> set[str]:
         """Put baselines in force; the streams that began again with it.
 
         ``rated``: rate stream that may page -> what tells its null from another, and the weights (K,) of its components.
+        ``broken``: stream -> why the replay of the accepted windows keeps it from paging.
         """
+        self._broken = dict(broken or {})
         begun = {stream for stream, baseline in mixes.items() if self._renew_mix(stream, baseline)}
         if self._renew_shift(shift):
             begun.add("embedding_shift")
         if self._renew_volume(volume):
             begun.add("volume")
         members: dict[str, NDArray[np.float64]] = {stream: weights for stream, (_, weights) in rated.items()}
-        if "topic_mix" in self.mixes and self.baselines["topic_mix"].may_page:
+        if "topic_mix" in self.mixes and self.may_page("topic_mix"):
             members["topic_mix"] = mixture(self.baselines["topic_mix"].share.shape[1])  # type: ignore[union-attr]
-        if self.shift is not None and self.shift.baseline.may_page:
+        if self.shift is not None and self.may_page("embedding_shift"):
             members["embedding_shift"] = self.shift.weights
         signature = (
             *((stream, token) for stream, (token, _) in rated.items()),
             *((stream, self.token(stream)) for stream in members if stream not in rated),
+            *((("combined", "tickets only"),) if "combined" in self._broken else ()),
         )
         if signature != self._signature:
             self._signature, self.members = signature, members
@@ -100,8 +106,8 @@ class Mixes:
         self.mixes.pop(stream, None)
         self.baselines.pop(stream, None)
         if baseline is not None:
-            ticket, page = self._allowed(stream, baseline.may_page)
             self.baselines[stream] = baseline
+            ticket, page = self._allowed(stream)
             self.mixes[stream] = TopicMix.fit(baseline, ticket_rate=[ticket], page_rate=[page], min_effect=self._min_effect)
         return True
 
@@ -112,7 +118,7 @@ class Mixes:
         self.baselines.pop("embedding_shift", None)
         if baseline is not None:
             self.baselines["embedding_shift"] = baseline
-            self.shift = EmbeddingShift.fit(baseline, *self._allowed("embedding_shift", baseline.may_page))
+            self.shift = EmbeddingShift.fit(baseline, *self._allowed("embedding_shift"))
         return True
 
     def _renew_volume(self, baseline: VolumeBaseline | None) -> bool:
@@ -128,16 +134,17 @@ class Mixes:
     def _is_new(self, stream: str, baseline: Learned | None) -> bool:
         if baseline is self.baselines.get(stream):
             return False
-        before, self._tokens[stream] = self.token(stream), token(baseline)
+        before, self._tokens[stream] = self.token(stream), token(baseline, stream in self._broken)
         return self._tokens[stream] != before
 
-    def _allowed(self, stream: str, may_page: bool) -> tuple[float, float]:
+    def _allowed(self, stream: str) -> tuple[float, float]:
         ticket, page = self._rates[stream]
-        return ticket, page if may_page else 0.0
+        return ticket, page if self.may_page(stream) else 0.0
 
     def _together(self) -> Recursion:
         weights = np.concatenate([weights / len(self.members) for weights in self.members.values()])
         ticket, page = self._rates["combined"]
+        page = 0.0 if "combined" in self._broken else page
         return Recursion.fit(ticket_rate=[ticket], page_rate=[page], weights=weights)
 
     def token(self, stream: str) -> str:
@@ -155,6 +162,8 @@ class Mixes:
 
     def may_page(self, stream: str) -> bool:
         """Whether the budget of pages holds for the stream now."""
+        if stream in self._broken:
+            return False
         return (stream == "combined" and self.combined is not None) or (stream in self.baselines and self.baselines[stream].may_page)
 
     def knows(self, carried: Carried) -> bool:
@@ -164,10 +173,10 @@ class Mixes:
     def why(self, stream: str) -> str | None:
         """What keeps a stream from paging."""
         if stream == "combined":
-            return None if self.combined else "fewer than two streams may page"
+            return self._broken.get(stream) if self.combined else "fewer than two streams may page"
         if not self.has(stream):
             return "no baseline of it is accepted"
-        return _STAGES.get(self.baselines[stream].stage)
+        return _STAGES.get(self.baselines[stream].stage) or self._broken.get(stream)
 
     def flag(self, sketch: Sketch) -> int:
         """Whether ``embedding_shift`` flagged the newest window, 1 or 0; -1 where it does not know."""

@@ -16,7 +16,7 @@ from detectors.likelihood import RISE
 from detectors.recovery import Recovery
 from detectors.sketch import Sketch
 from service.config import Config
-from service.decider.budget import RATES, RECOVERY, StreamKey, Weighted, full_rates, layout
+from service.decider.budget import PAGING, RATES, RECOVERY, StreamKey, Weighted, full_rates, layout
 from service.decider.calendar import HOURS
 from service.decider.encoding import decode_state, encode_state
 from service.decider.learning import Learning
@@ -142,10 +142,9 @@ class Streams:
             if null.page and self.full[1, i] > 0:
                 rated[self.keys[i].stream] = (self._tokens[self._rate[i]], np.full(RISE.size, 1 / RISE.size))
         mixes = {stream: learning.mix(stream) for stream in ("topic_mix", "language", "length")}
-        begun = [
-            self.index[StreamKey(model, WHOLE, stream)]
-            for stream in sorted(self.mixes[model].renew(mixes, learning.shift(), learning.volume(), rated))
-        ]
+        broken = {stream: why for stream in PAGING if (why := learning.broken(stream))}
+        renewed = self.mixes[model].renew(mixes, learning.shift(), learning.volume(), rated, broken)
+        begun = [self.index[StreamKey(model, WHOLE, stream)] for stream in sorted(renewed)]
         self._forget_recovery(begun)
         return begun
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from service.api.view import Baseline, Expected, History, ModelCard, Monitor, Status, StreamCard
+from detectors.topic_baseline import TopicBaseline
+from service.api.view import Baseline, Expected, History, MedianTopic, ModelCard, Monitor, Status, StreamCard
 from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
@@ -78,14 +79,20 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         incidents=decider.incidents,
         monitor=monitor,
         recent=decider.recent,
-        baselines=[row for model in decider.models for row in baselines(model, decider.streams, config.windows.length)],
+        baselines=[
+            row for model in decider.models for row in baselines(model, decider.streams, config.windows.length, config.detection.min_effect)
+        ],
         expectations=[
             Expected(model.model_name, each.id, each.name, each.until, each.actor, each.reason)
             for model in decider.models
             for each in model.baseline.expectations
         ],
         window=config.windows.length,
-        shadow_baselines=[row for model in decider.shadows for row in baselines(model, decider.shadow_streams, config.windows.length)],
+        shadow_baselines=[
+            row
+            for model in decider.shadows
+            for row in baselines(model, decider.shadow_streams, config.windows.length, config.detection.min_effect)
+        ],
         bundles=shadows.in_force(decider),
     )
 
@@ -162,8 +169,8 @@ def _stream_readings(snapshot: DeciderSnapshot) -> Iterator[StreamReading]:
 
 
 def _promise(accepted: AcceptedBaseline | None, stream: StreamView) -> bool | None:
-    """Whether the replay at acceptance was consistent with the budget of pages; a slice goes by the same stream of its model."""
-    replayed = accepted.promises.get(stream.stream) if accepted else None
+    """Whether the replay at acceptance was consistent with the budget of pages; None where the stream was not covered."""
+    replayed = accepted.promises.get((stream.slice, stream.stream)) if accepted else None
     return None if replayed is None else replayed.kept
 
 
@@ -217,7 +224,7 @@ def _notes(model: ModelView, config: Config, watermark: float) -> Iterator[str]:
         yield f"Asks for a baseline: {baseline.asks}. tiltmeter baseline accept {model.model_name}"
 
 
-def baselines(model: ModelView, streams: Sequence[StreamView], window: float) -> Iterator[Baseline]:
+def baselines(model: ModelView, streams: Sequence[StreamView], window: float, min_effect: float) -> Iterator[Baseline]:
     """One row of ``/v1/baseline`` for each stream of a model and of its slices."""
     view, accepted = model.baseline, model.baseline.accepted
     candidate = view.candidate.source if view.candidate else None
@@ -229,7 +236,7 @@ def baselines(model: ModelView, streams: Sequence[StreamView], window: float) ->
         row = Baseline(model.model_name, stream.stream, view.phase, stream.null, days=view.days, candidate=candidate, note=note)
         row = replace(row, slice=stream.slice, promise=_promise(accepted, stream), why=stream.why)
         row = replace(row, prompts=float(stream.series.n.mean()) if stream.series.n.size else None)
-        if (promise := accepted.promises.get(stream.stream) if accepted else None) is not None:
+        if (promise := accepted.promises.get((stream.slice, stream.stream)) if accepted else None) is not None:
             row = replace(row, told=promise.reason, smallest_budget=promise.smallest_budget)
         if (threshold := stream.thresholds.get("page")) is not None:
             row = replace(row, false_page_every=window * 10**threshold)
@@ -243,10 +250,20 @@ def baselines(model: ModelView, streams: Sequence[StreamView], window: float) ->
                 design_effect=float(learned.design_effect),
                 days=int(learned.days),
             )
+        if accepted is not None and stream.stream == "topic_mix" and (mix := accepted.mixes.get(stream.stream)) is not None:
+            row = replace(row, median_topic=_median_topic(mix, min_effect))
         if accepted is not None:
             stage = ": ".join(part for part in (view.phase, _stage(accepted, stream)) if part)
             row = replace(row, accepted_by=accepted.actor, accepted=accepted.accepted, stage=stage)
         yield row
+
+
+def _median_topic(mix: TopicBaseline, min_effect: float) -> MedianTopic:
+    share = np.median(mix.share, axis=0)
+    known = np.argsort(share[:-1])  # the last is none of the topics
+    at = int(known[known.size // 2])
+    null = float(np.median(mix.upper[:, at])) + min_effect
+    return MedianTopic(float(share[at]), min(null, 1.0), float(mix.design_effect[at]), share.size)
 
 
 def _stage(accepted: AcceptedBaseline, stream: StreamView) -> str | None:

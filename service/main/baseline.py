@@ -33,6 +33,8 @@ def show(
 
         tiltmeter baseline show support-bot
     """
+    from service.bundle.detection import UNTOLD
+
     answer = call("GET", url, "/v1/baseline")
     rows = [row for row in answer["shadow" if shadow else "baselines"] if model in (None, row["model_name"])]
     if not rows and shadow:
@@ -43,10 +45,15 @@ def show(
         raise typer.Exit(1)
     console().print(_streams(rows))
     for name in dict.fromkeys(row["model_name"] for row in rows):
-        told = dict.fromkeys(f"{row['stream']}: {row['told']}" for row in rows if row["model_name"] == name and row["told"])
+        told = dict.fromkeys(f"{_stream(row)}: {row['told']}" for row in rows if row["model_name"] == name and row["told"])
         for line in told:
             console().print(line, markup=False)
     console().print(_rises(rows, answer["window"]))
+    typer.echo(f"embedding_shift is not in the table: {UNTOLD}")
+
+
+def _stream(row: Mapping[str, Any]) -> str:
+    return " ".join(part for part in (row["slice"], row["stream"]) if part)
 
 
 def _streams(rows: Sequence[Mapping[str, Any]]) -> "Table":

@@ -16,6 +16,7 @@ from rich.table import Table
 from detectors.baseline import LARGEST_CV, PAGING_DAYS
 from service.api import words
 from service.config import Config, Fields, FileSource, load
+from service.decider.baselines import STREAMS
 from service.decider.closed import Closed
 from service.decider.decider import Decider
 from service.decider.learning import OVERRIDE
@@ -127,7 +128,8 @@ class Story:
 
     def unpromised(self, model: str) -> Iterator[str]:
         """Why streams of a model cannot page with the baselines that were accepted; nothing where they can."""
-        for entry in self.accepted:
+        flags = STREAMS.values()
+        for entry in (one for one in self.accepted if one.flag in flags):
             if entry.model_name == model and entry.stage == "short":
                 missing = f"{entry.days} of the {PAGING_DAYS} whole days that paging needs were learned (stage short)"
                 yield f"{model} {entry.flag}: {missing}: normal up to {words.share(entry.bound)}, and this stream opens at most tickets"

@@ -44,11 +44,17 @@ def readings(decider: DeciderSnapshot) -> list[ShadowReading]:
             model.bundle,
             stage(model),
             shares.get(model.model_name),
-            {stream: kept.kept for stream, kept in model.baseline.accepted.promises.items()} if model.baseline.accepted else {},
+            _kept(model),
             _opened(decider, model.model_name),
         )
         for model in decider.shadows
     ]
+
+
+def _kept(model: ModelView) -> dict[str, bool]:
+    """Stream of the whole model -> whether the replay of the accepted baseline was consistent with the promise."""
+    accepted = model.baseline.accepted
+    return {stream: kept.kept for (slice_, stream), kept in accepted.promises.items() if not slice_} if accepted else {}
 
 
 def identities(models: Sequence[ModelReading], shadows: Sequence[ModelReading], decider: DeciderSnapshot | None) -> Sequence[ModelReading]:

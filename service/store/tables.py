@@ -97,6 +97,7 @@ BASELINES = Table(
     Column("design_effect", Float(53), nullable=False),
     Column("days", Integer, nullable=False),
     Column("stage", String, nullable=False),
+    Column("why", Text),
 )
 
 EXAMPLES = Table(

@@ -142,6 +142,8 @@ def test_detection_says_what_slices_cost_and_what_is_never_told_from_chance() ->
 
 def test_description_says_what_matters(bundle: Path) -> None:
     text = Bundle.load(bundle).describe()
+    assert "prompts that move to one topic of median size" in text
+    assert "embedding_shift: how large a share" in text
     for part in (
         "tiny r1",
         "500 read, 3 empty",

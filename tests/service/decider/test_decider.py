@@ -369,7 +369,8 @@ def test_anyway_accepts_it_and_audit_and_picture_say_so(decider: Decider, log: L
     [step] = play(decider, log.command("baseline.accept", model="bot", reason="a trial", anyway=True))
     assert step.audit[0].arguments == {"model": "bot", "reason": "a trial", "anyway": True}
     assert step.audit[0].outcome.startswith("accepted live anyway, although 1 of 24 hours are learned; up to 99.")
-    assert len(step.baselines) == 2
+    assert [row.flag for row in step.baselines] == ["strange", "far", "new_topic", "truncation", "topic_mix"], "all that has a null"
+    assert all(row.why for row in step.baselines)
     decider.restore(decider.snapshot())
     accepted = decider.picture(active=True, now=0).models[0].baseline.accepted
     assert accepted is not None

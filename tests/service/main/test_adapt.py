@@ -48,7 +48,7 @@ def with_verdict(shown: DeciderSnapshot, kept: bool) -> DeciderSnapshot:
     """As if the replay of the accepted baseline had come to this."""
     [model] = shown.models
     assert model.baseline.accepted is not None
-    accepted = replace(model.baseline.accepted, promises={"ood_share": Kept(kept, "as it was replayed")})
+    accepted = replace(model.baseline.accepted, promises={(place, "ood_share"): Kept(kept, "as it was replayed") for place in ("", "acme")})
     return replace(shown, models=(replace(model, baseline=replace(model.baseline, accepted=accepted)),))
 
 
