@@ -5,10 +5,11 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tiny_encoder
 from chaos.traffic import Plan
 
-from detectors.calibration import FAR, STRANGE
+from detectors.sketch import P_VALUE_EDGES
 from service.bundle import Bundle
 from service.config import Compute
 from service.encoder import Encoder, Scorer
@@ -41,14 +42,16 @@ class Words(Plan):
 
     @classmethod
     def of(cls, bundle: Bundle, prompts: int, per_window: int) -> "Words":
-        """Sentences whose flags do not hang on the last digits of a float: those differ with the batch a text is in."""
+        """Sentences whose flags and bins do not hang on the last digits of a float: those differ with the batch a text is in."""
         chance = random.Random(1)
         sentences = [list(dict.fromkeys(sentence(chance, words) for _ in range(1_500))) for words in (KNOWN, OTHER)]
         texts = [text for some in sentences for text in some]
         compute = Compute(device="cpu", threads=1)
         scores = Scorer.open(bundle, compute).score(Encoder.open(bundle, compute).encode(texts))
         low, high = (bundle.calibration.p_values(scores.score + shift) for shift in (_MARGIN, -_MARGIN))
-        settled = {t for i, t in enumerate(texts) if all((low[i] <= level) == (high[i] <= level) for level in (STRANGE, FAR))}
+        edges = P_VALUE_EDGES.astype(np.float32)  # the flags' levels are among them
+        same = np.searchsorted(edges, low) == np.searchsorted(edges, high)
+        settled = {text for text, kept in zip(texts, same.tolist(), strict=True) if kept}
         usual, unusual = (tuple(text for text in some if text in settled) for some in sentences)
         strange = frozenset(text for text, flag in zip(texts, scores.strange.tolist(), strict=True) if flag)
         return cls(prompts, per_window, usual=usual, unusual=unusual, strange=strange)
