@@ -11,14 +11,14 @@ from service.errors import ConfigError
 
 
 def save_lexicon(path: Path, lexicon: Lexicon) -> None:
-    """Write table and mean, the table in half precision, which it has."""
-    path.write_bytes(save({"table": lexicon.table.astype(np.float16), "mean": lexicon.mean}))
+    """Write the tokens that count, their table in half precision, which it has, and the mean."""
+    path.write_bytes(save({"tokens": lexicon.tokens, "table": lexicon.table.astype(np.float16), "mean": lexicon.mean}))
 
 
 def read_lexicon(path: Path) -> Lexicon:
     """Read them. Raises ConfigError where the file is absent or another."""
     try:
         arrays = load_file(path)
-        return Lexicon(arrays["table"].astype(np.float32), arrays["mean"])
+        return Lexicon(arrays["tokens"], arrays["table"].astype(np.float32), arrays["mean"])
     except (OSError, SafetensorError, KeyError) as error:
         raise ConfigError(f"{path}: not a lexicon ({error}); the bundle's scorer needs one") from None

@@ -183,7 +183,8 @@ def _write(
     reference = _embed(running, data, data.split.reference, progress.stage("embedding the reference", data.split.reference.size))
     calibration = _embed(running, data, held, progress.stage("embedding the calibration rows", held.size))
     score = _fit_score(reference.vectors, data.split.label, seed, progress)
-    lexical = fit_lexical(reference.known_ids, reference.tokens, score.knn.nearest, out)
+    source = data.source[data.split.reference]
+    lexical = fit_lexical(reference.known_ids, reference.tokens, source, score.knn.nearest, out)
     write_scorer(score.knn, score.heads, score.topics.centroids, Fourier.fit(reference.vectors, seed), out, lexical=lexical)
     raw, _, _ = ScorerGraph(out, compute).run(calibration)
     calibrated = Calibration.fit(raw[places], data.split.unit)

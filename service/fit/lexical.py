@@ -7,28 +7,32 @@ import onnx
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from detectors.lexical import Lexicon
+from detectors.lexical import Lexicon, shared_tokens
 from detectors.scores import Lexical
 from service.bundle import ENCODER_GRAPH, LEXICON, TOKENIZER, save_lexicon
 
 
-def fit_lexical(ids: NDArray[np.int32], lengths: NDArray[np.int32], nearest: NDArray[np.int64], out: Path) -> Lexical | None:
+def fit_lexical(
+    ids: NDArray[np.int32], lengths: NDArray[np.int32], source: NDArray[np.int64], nearest: NDArray[np.int64], out: Path
+) -> Lexical | None:
     """Fit the term on the reference and write the lexicon into ``out``, where encoder and tokenizer are.
 
     Args:
         ids: tokens of all reference rows, one row after the other.
         lengths: (N,) tokens of each row.
+        source: (N,) group or cluster of each row.
         nearest: (N, k) each row's nearest others.
         out: directory of the bundle.
 
-    Returns: None where the encoder's graph shows no table of tokens; nothing is written then.
+    Returns: None where the encoder's graph shows no table of tokens, or where rows share no token; nothing is written then.
     """
     tokenizer = Tokenizer.from_file(str(out / TOKENIZER))
     table = token_table(out / ENCODER_GRAPH, tokenizer.get_vocab_size())
-    if table is None:
-        return None
     silent = [number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special]
-    lexicon = Lexicon.fit(table, silent, ids, lengths)
+    tokens = shared_tokens(ids, lengths, source, silent)
+    if table is None or not tokens.size:
+        return None
+    lexicon = Lexicon.fit(table, tokens, ids, lengths)
     save_lexicon(out / LEXICON, lexicon)
     return Lexical.fit(lexicon.vectors(ids, lengths), nearest)
 
