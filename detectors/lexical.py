@@ -21,6 +21,8 @@ FEWEST_SOURCES = 5
 
 _BLOCK = 4096
 _SMALLEST_NORM = 1e-9
+_SMALLEST_DIFFERENCE = 1e-2
+"""Below that a vector is the mean but for rounding; where all rows share the same words, what is left must not be blown up."""
 
 Vectors = NDArray[np.float32]
 
@@ -83,9 +85,10 @@ class Lexicon:
     def vectors(self, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> Vectors:
         """Unit vectors of B texts, (B, D) float32, from their tokens one text after the other and (B,) tokens of each.
 
-        A text without any token that counts gets the vector that lies opposite the mean.
+        A text that differs in nothing from the mean gets a shorter one; a text without any token that counts gets the vector that lies
+        opposite the mean.
         """
-        return _unit(_unit(_counts(self.tokens, ids, lengths) @ self.table) - self.mean)
+        return _unit(_unit(_counts(self.tokens, ids, lengths) @ self.table) - self.mean, _SMALLEST_DIFFERENCE)
 
 
 def _counts(tokens: NDArray[np.int32], ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> csr_array:
@@ -95,6 +98,6 @@ def _counts(tokens: NDArray[np.int32], ids: NDArray[np.int32], lengths: NDArray[
     return csr_array(((tokens[place] == ids).astype(np.float32), place, ends), shape=(len(lengths), tokens.size))
 
 
-def _unit(rows: Vectors) -> Vectors:
-    """Rows of unit length; a row of zeros stays one."""
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(_SMALLEST_NORM)))
+def _unit(rows: Vectors, least: float = _SMALLEST_NORM) -> Vectors:
+    """Rows of unit length; those below ``least`` stay shorter."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(least)))

@@ -9,7 +9,7 @@ SIGMOD 2000; the max logit, Hendrycks et al., ICML 2022, and what is subtracted 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -37,6 +37,8 @@ LEXICAL_WEIGHT = 0.2
 """Weight of the words' distance, added to the others."""
 
 _ALIKE = 2
+_SMALLEST_SPREAD = 1e-3
+"""Least deviation of the words' distance: where all rows share their words, it is rounding."""
 
 _BLOCK = 1024
 _SIMILARITIES = 1 << 24
@@ -188,7 +190,8 @@ class Lexical:
         """From (N, D) unit vectors of the reference and each row's (N, k) nearest others."""
         reference, alike = words.astype(np.float16), min(_ALIKE, nearest.shape[1])
         scores = cls(reference, alike, Standard(0.0, 1.0), LEXICAL_WEIGHT).score(words, nearest)
-        return cls(reference, alike, Standard.fit(scores), LEXICAL_WEIGHT)
+        found = Standard.fit(scores)
+        return cls(reference, alike, replace(found, deviation=max(found.deviation, _SMALLEST_SPREAD)), LEXICAL_WEIGHT)
 
     def score(self, words: Vectors, nearest: NDArray[np.int64]) -> Vectors:
         """(B, D) unit vectors and (B, k) nearest reference rows to (B,) float32 mean cosine distances; not standardised."""

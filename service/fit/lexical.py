@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from tokenizers import Tokenizer
 
 from detectors.lexical import Lexicon, shared_tokens
@@ -32,7 +33,8 @@ def fit_lexical(
     tokens = shared_tokens(ids, lengths, source, silent)
     if table is None or not tokens.size:
         return None
-    lexicon = Lexicon.fit(table, tokens, ids, lengths)
+    with threadpool_limits(limits=1):  # the order of additions must not depend on timing
+        lexicon = Lexicon.fit(table, tokens, ids, lengths)
     save_lexicon(out / LEXICON, lexicon)
     return Lexical.fit(lexicon.vectors(ids, lengths), nearest)
 

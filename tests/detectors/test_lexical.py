@@ -1,6 +1,7 @@
 import numpy as np
 
 from detectors.lexical import DIMENSION, FEWEST_SOURCES, Lexicon, shared_tokens
+from detectors.scores import Lexical
 
 
 def flat(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -51,6 +52,17 @@ def test_only_the_tokens_that_count_are_seen_and_their_order_is_not() -> None:
     np.testing.assert_allclose(none, -lexicon.mean / np.linalg.norm(lexicon.mean), atol=1e-6)
     np.testing.assert_array_equal(none, empty)
     assert lexicon.vectors(*flat([])).shape == (0, 12)
+
+
+def test_rows_that_share_all_their_words_say_nothing() -> None:
+    """What rounding leaves is not taken for a difference: no prompt is strange by it."""
+    rng = np.random.default_rng(3)
+    embeddings = rng.normal(size=(40, 12)).astype(np.float32)
+    rows = [[3, 4, 5], [5, 4, 3]] * 30
+    lexicon = Lexicon.fit(embeddings, np.array([3, 4, 5], np.int32), *flat(rows))
+    term = Lexical.fit(lexicon.vectors(*flat(rows)), np.array([rng.permutation(60)[:7] for _ in range(60)]))
+    asked = lexicon.vectors(*flat([[3], [4, 4, 5], [3, 4, 5], [0]]))
+    assert np.abs(term.weight * term.standard(term.score(asked, np.tile(np.arange(7), (4, 1))))).max() < 0.05
 
 
 def test_the_projection_keeps_what_differs_most() -> None:
