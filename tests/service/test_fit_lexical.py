@@ -56,6 +56,16 @@ def test_a_fitted_bundle_has_a_lexicon_of_shared_words_only(bundle: Bundle) -> N
     assert not held & {RARE, "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
 
 
+def test_words_of_one_group_only_are_not_in_it(model: Path, tmp_path: Path) -> None:
+    lines = [{"text": text + (f" {RARE}" if i < 40 else ""), "user": i // 40} for i, text in enumerate(rows(400))]
+    (tmp_path / "set.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    grouped = fit([tmp_path / "set.jsonl"], tmp_path / "grouped", encoder=str(model), group="user", compute=CPU)
+    alone = fit([tmp_path / "set.jsonl"], tmp_path / "alone", encoder=str(model), compute=CPU)
+    rare = tiny_encoder.WORDS.index(RARE)
+    assert rare not in read_lexicon(grouped.path / LEXICON).tokens
+    assert rare in read_lexicon(alone.path / LEXICON).tokens
+
+
 def test_words_alone_move_the_score(bundle: Bundle) -> None:
     """The same vectors with the tokens of other texts give other scores."""
     encoded, scorer = Encoder.open(bundle, CPU).encode(rows(40)), Scorer.open(bundle, CPU)
