@@ -1,4 +1,4 @@
-"""How strange a prompt is beside the fine-tuning set: density-corrected nearest neighbours, and linear heads.
+"""How strange a prompt is beside the fine-tuning set: density-corrected nearest neighbours, linear heads, and words.
 
 The numpy reference of what the scorer graph computes, and the constants that are fitted on the reference alone. Sources:
 k-nearest-neighbour
@@ -9,7 +9,7 @@ SIGMOD 2000; the max logit, Hendrycks et al., ICML 2022, and what is subtracted 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -32,6 +32,13 @@ LABEL_DENSITY_WEIGHT = 0.4
 
 Heads trained on topics gain too little by it.
 """
+
+LEXICAL_WEIGHT = 0.2
+"""Weight of the words' distance, added to the others."""
+
+_ALIKE = 2
+_SMALLEST_SPREAD = 1e-3
+"""Least deviation of the words' distance: where all rows share their words, it is rounding."""
 
 _BLOCK = 1024
 _SIMILARITIES = 1 << 24
@@ -162,11 +169,58 @@ class Head:
         return np.asarray(around - largest, np.float32)
 
 
-def combine(knn: DensityKnn, heads: Sequence[Head], vectors: Vectors) -> NDArray[np.float64]:
-    """The score of a prompt: weighted sum of the standardised parts, shape (B,). Without heads the standardised distance alone."""
+@dataclass(frozen=True, slots=True)
+class Lexical:
+    """How unlike a prompt's words are to those of the reference rows it lies next to: of its neighbours the two most alike are asked.
+
+    Attributes:
+        reference: (N, D) float16, vectors of the rows' words (see detectors.lexical).
+        alike: neighbours asked.
+        standard: mean and deviation of the score over the reference, leave-one-out.
+        weight: of the standardised score.
+    """
+
+    reference: NDArray[np.float16]
+    alike: int
+    standard: Standard
+    weight: float
+
+    @classmethod
+    def fit(cls, words: Vectors, nearest: NDArray[np.int64]) -> Self:
+        """From (N, D) unit vectors of the reference and each row's (N, k) nearest others."""
+        reference, alike = words.astype(np.float16), min(_ALIKE, nearest.shape[1])
+        scores = cls(reference, alike, Standard(0.0, 1.0), LEXICAL_WEIGHT).score(words, nearest)
+        found = Standard.fit(scores)
+        return cls(reference, alike, replace(found, deviation=max(found.deviation, _SMALLEST_SPREAD)), LEXICAL_WEIGHT)
+
+    def score(self, words: Vectors, nearest: NDArray[np.int64]) -> Vectors:
+        """(B, D) unit vectors and (B, k) nearest reference rows to (B,) float32 mean cosine distances; not standardised."""
+        scores = np.empty(len(words), np.float32)
+        for start in range(0, len(words), _BLOCK):
+            piece = slice(start, start + _BLOCK)
+            similarity = np.einsum("bd,bkd->bk", words[piece], self.reference[nearest[piece]].astype(np.float32))
+            scores[piece] = 1 - np.partition(similarity, -self.alike, axis=1)[:, -self.alike :].mean(axis=1)
+        return scores
+
+
+def combine(
+    knn: DensityKnn, heads: Sequence[Head], vectors: Vectors, lexical: tuple[Lexical, Vectors] | None = None
+) -> NDArray[np.float64]:
+    """The score of a prompt: weighted sum of the standardised parts, shape (B,). Without others the standardised distance alone.
+
+    Args:
+        knn: the distance.
+        heads: none, or some.
+        vectors: (B, d) unit vectors.
+        lexical: the term, and (B, D) unit vectors of the prompts' words.
+    """
     raw, nearest = knn.search(vectors)
-    distance = (1 - sum(head.share for head in heads)) * knn.standard(raw)
-    return sum((head.share * head.standard(head.score(vectors, nearest)) for head in heads), start=distance)
+    score = (1 - sum(head.share for head in heads)) * knn.standard(raw)
+    score = sum((head.share * head.standard(head.score(vectors, nearest)) for head in heads), start=score)
+    if lexical is None:
+        return score
+    term, words = lexical
+    return score + term.weight * term.standard(term.score(words, nearest))
 
 
 def _block(n: int) -> int:

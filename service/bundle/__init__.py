@@ -4,6 +4,7 @@ from service.bundle.bundle import Bundle, TopicInfo
 from service.bundle.files import (
     CALIBRATION,
     ENCODER_GRAPH,
+    LEXICON,
     MANIFEST,
     REFERENCE,
     REPORT,
@@ -12,14 +13,17 @@ from service.bundle.files import (
     TOPIC_NAMES,
     TOPICS,
     WORDS,
+    WORDS_INPUT,
     encoder_digest,
     sha256,
 )
+from service.bundle.lexicon import read_lexicon, save_lexicon
 from service.bundle.manifest import SCHEMA, Counts, EncoderSettings, Extraction, Manifest, Settings
 
 __all__ = [
     "CALIBRATION",
     "ENCODER_GRAPH",
+    "LEXICON",
     "MANIFEST",
     "REFERENCE",
     "REPORT",
@@ -29,6 +33,7 @@ __all__ = [
     "TOPICS",
     "TOPIC_NAMES",
     "WORDS",
+    "WORDS_INPUT",
     "Bundle",
     "Counts",
     "EncoderSettings",
@@ -37,5 +42,7 @@ __all__ = [
     "Settings",
     "TopicInfo",
     "encoder_digest",
+    "read_lexicon",
+    "save_lexicon",
     "sha256",
 ]

@@ -22,7 +22,8 @@ def describe(manifest: Manifest, digest: str, topics: Sequence[tuple[tuple[str, 
         f"calibration  {counts.calibration:,} rows ({settings.calibration_from}), worth {counts.calibration_effective:,.0f} "
         "independent ones",
         f"score        {settings.neighbours} neighbours, density weight {settings.density_weight}; linear heads on {settings.head}: "
-        f"{settings.heads}, weight {settings.head_weight}, density weight {settings.head_density_weight}",
+        f"{settings.heads}, weight {settings.head_weight}, density weight {settings.head_density_weight}; "
+        f"lexical weight {settings.lexical_weight}",
         f"text         {settings.text}; {manifest.truncated:.2%} of rows cut at {encoder.max_length} tokens",
         "scripts      " + ", ".join(f"{name} {share:.1%}" for name, share in manifest.scripts.items()),
         "nulls        "

@@ -53,6 +53,7 @@ class Settings(_Section):
     heads: int = Field(default=1, description="Number of heads.")
     head_weight: float = Field(description="Weight of the heads together against 1 - weight for the distance, both standardised.")
     head_density_weight: float = Field(default=0.0, description="Weight of the neighbours' largest logits, subtracted from the head's.")
+    lexical_weight: float = Field(default=0.0, description="Weight of the words' distance, standardised, added to the score.")
 
 
 class Extraction(_Section):

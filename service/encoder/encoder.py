@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,15 @@ class Encoded:
         parts: the vectors; together they hold every row once.
         tokens: (B,) int32, special tokens included, after truncation.
         truncated: (B,) bool.
+        dimension: length d of a vector.
+        ids: all tokens, one text after the other, int32; None where nobody asks for words.
     """
 
     parts: Sequence[VectorPart]
     tokens: NDArray[np.int32]
     truncated: NDArray[np.bool_]
     dimension: int
+    ids: NDArray[np.int32] | None = None
 
     @property
     def vectors(self) -> NDArray[np.float32]:
@@ -48,6 +52,21 @@ class Encoded:
         for part in self.parts:
             out[part.rows] = part.vectors if isinstance(part.vectors, np.ndarray) else part.vectors.numpy()
         return out
+
+    @property
+    def known_ids(self) -> NDArray[np.int32]:
+        """``ids``. Raises ValueError where these texts were encoded without."""
+        if self.ids is None:
+            raise ValueError("token ids are asked for, and these texts were encoded without")
+        return self.ids
+
+    def ids_of(self, rows: NDArray[np.int64]) -> NDArray[np.int32] | None:
+        """``ids`` of these rows alone."""
+        if self.ids is None:
+            return None
+        lengths = self.tokens[rows].astype(np.int64)
+        begin = np.cumsum(self.tokens, dtype=np.int64)[rows] - np.cumsum(lengths)
+        return self.ids[np.repeat(begin, lengths) + np.arange(lengths.sum())]
 
 
 class Encoder:
@@ -82,7 +101,8 @@ class Encoder:
         for rows in batches(tokens.lengths, self._budget):
             ids = pad(tokens.ids, rows, tokens.lengths, self._tokenizer.padding)
             parts.append(VectorPart(rows, self._run(ids, tokens.lengths[rows])))
-        return Encoded(parts, tokens.lengths, tokens.truncated, self.dimension)
+        flat = np.fromiter(chain.from_iterable(tokens.ids), np.int32, count=int(tokens.lengths.sum()))
+        return Encoded(parts, tokens.lengths, tokens.truncated, self.dimension, flat)
 
     def _run(self, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> Any:
         if self.device == "cpu":

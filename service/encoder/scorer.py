@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from detectors.calibration import FAR, STRANGE
 from detectors.features import FEATURES
-from service.bundle import SCORER_GRAPH, Bundle
+from service.bundle import LEXICON, SCORER_GRAPH, WORDS_INPUT, Bundle, read_lexicon
 from service.config import Compute
 from service.encoder.encoder import Encoded, VectorPart
 from service.encoder.session import Device, choose_device, open_session
@@ -25,24 +25,32 @@ class ScorerGraph:
     def __init__(self, directory: Path, compute: Compute) -> None:
         self.device: Device = choose_device(compute)
         self._session = open_session(directory / SCORER_GRAPH, compute, self.device)
+        wants_words = any(each.name == WORDS_INPUT for each in self._session.get_inputs())
+        self._lexicon = read_lexicon(directory / LEXICON) if wants_words else None
 
     def run(self, encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int16]]:
-        """Score (B,) float32, nearest topic (B,) int32 and features (B, F) int16 of each row; B may be 0."""
+        """Score (B,) float32, nearest topic (B,) int32 and features (B, F) int16 of each row; B may be 0.
+
+        Raises ValueError where the graph asks for words and ``encoded`` has no token ids.
+        """
         rows = encoded.tokens.size
         score, topic, fourier = np.empty(rows, np.float32), np.empty(rows, np.int32), np.empty((rows, FEATURES), np.int16)
+        words = self._lexicon.vectors(encoded.known_ids, encoded.tokens) if self._lexicon else None
         parts = encoded.parts if self.device == "cuda" else _even_parts(encoded)
         for part in parts:
-            score[part.rows], topic[part.rows], fourier[part.rows] = self._run(part.vectors)
+            more = {} if words is None else {WORDS_INPUT: words[part.rows]}
+            score[part.rows], topic[part.rows], fourier[part.rows] = self._run({"vectors": part.vectors, **more})
         return score, topic, fourier
 
-    def _run(self, vectors: Any) -> list[Any]:
+    def _run(self, inputs: dict[str, Any]) -> list[Any]:
         if self.device == "cpu":
-            return list(self._session.run(_OUTPUTS, {"vectors": vectors}))
+            return list(self._session.run(_OUTPUTS, inputs))
         binding = self._session.io_binding()
-        if isinstance(vectors, np.ndarray):
-            binding.bind_cpu_input("vectors", vectors)
-        else:
-            binding.bind_ortvalue_input("vectors", vectors)
+        for name, value in inputs.items():
+            if isinstance(value, np.ndarray):
+                binding.bind_cpu_input(name, value)
+            else:
+                binding.bind_ortvalue_input(name, value)
         for name in _OUTPUTS:
             binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding)

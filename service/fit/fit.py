@@ -16,6 +16,7 @@ from detectors.scores import DensityKnn, Head
 from service.bundle import (
     CALIBRATION,
     ENCODER_GRAPH,
+    LEXICON,
     MANIFEST,
     REFERENCE,
     REPORT,
@@ -42,6 +43,7 @@ from service.fit.duplicates import clusters
 from service.fit.encoder_files import write_encoder
 from service.fit.extraction import extraction
 from service.fit.head import FOLDS, TOPIC_HEADS, Topics, fit_label_head, fit_topic_heads, fit_topics, topic_folds
+from service.fit.lexical import fit_lexical
 from service.fit.output import check_out, publish, staging_beside
 from service.fit.progress import Advance, Progress, Silent
 from service.fit.report import write_report
@@ -181,7 +183,9 @@ def _write(
     reference = _embed(running, data, data.split.reference, progress.stage("embedding the reference", data.split.reference.size))
     calibration = _embed(running, data, held, progress.stage("embedding the calibration rows", held.size))
     score = _fit_score(reference.vectors, data.split.label, seed, progress)
-    write_scorer(score.knn, score.heads, score.topics.centroids, Fourier.fit(reference.vectors, seed), out)
+    source = data.source[data.split.reference]
+    lexical = fit_lexical(reference.known_ids, reference.tokens, source, score.knn.nearest, out)
+    write_scorer(score.knn, score.heads, score.topics.centroids, Fourier.fit(reference.vectors, seed), out, lexical=lexical)
     raw, _, _ = ScorerGraph(out, compute).run(calibration)
     calibrated = Calibration.fit(raw[places], data.split.unit)
     topics, allowed = _name_topics(data, score.topics, out / TOKENIZER)
@@ -202,6 +206,7 @@ def _write(
         heads=len(score.heads),
         head_weight=round(sum(head.share for head in score.heads), 6),
         head_density_weight=max((head.weight for head in score.heads), default=0.0),
+        lexical_weight=lexical.weight if lexical else 0.0,
     )
     manifest = _manifest(data, encoder_settings, settings, calibrated, len(topics), float(truncated.mean()), out)
     manifest = manifest.rewritten(extraction=extraction(data.texts, np.concatenate([reference.tokens, calibration.tokens[places]])))
@@ -216,12 +221,14 @@ def _embed(encoder: Encoder, data: _Data, numbers: NDArray[np.int64], advance: A
     vectors = np.empty((numbers.size, encoder.dimension), np.float32)
     tokens = np.empty(numbers.size, np.int32)
     truncated = np.empty(numbers.size, np.bool_)
+    ids = []
     for start in range(0, numbers.size, _CHUNK):
         piece = slice(start, min(start + _CHUNK, numbers.size))
         encoded = encoder.encode([data.texts[number] for number in numbers[piece].tolist()])
         vectors[piece], tokens[piece], truncated[piece] = encoded.vectors, encoded.tokens, encoded.truncated
+        ids.append(encoded.known_ids)
         advance(piece.stop - start)
-    return Encoded([VectorPart(np.arange(numbers.size), vectors)], tokens, truncated, encoder.dimension)
+    return Encoded([VectorPart(np.arange(numbers.size), vectors)], tokens, truncated, encoder.dimension, np.concatenate(ids))
 
 
 def _fit_score(reference: NDArray[np.float32], label: NDArray[np.int64], seed: int, progress: Progress) -> _Score:
@@ -265,7 +272,8 @@ def _manifest(
         calibration_effective=round(calibration.n_effective, 3),
         left_out=divided.left_out + rows.dropped,
     )
-    files = {name: sha256(out / name) for name in (ENCODER_GRAPH, TOKENIZER, SCORER_GRAPH, REFERENCE, CALIBRATION, TOPICS, WORDS)}
+    names = (ENCODER_GRAPH, TOKENIZER, SCORER_GRAPH, REFERENCE, LEXICON, CALIBRATION, TOPICS, WORDS)
+    files = {name: sha256(out / name) for name in names if (out / name).is_file()}
     nulls = {name: calibration.pac_bound(level, DELTA / len(_STREAMS)) for name, level in _STREAMS.items()}
     return Manifest(
         schema=SCHEMA,

@@ -174,7 +174,8 @@ def _facts(manifest: Manifest) -> str:
         (
             "Score",
             f"{settings.neighbours} nearest neighbours, density weight {settings.density_weight}; linear heads on "
-            f"{settings.head}: {settings.heads}, weight {settings.head_weight}, density weight {settings.head_density_weight}",
+            f"{settings.head}: {settings.heads}, weight {settings.head_weight}, density weight {settings.head_density_weight}; "
+            f"lexical weight {settings.lexical_weight}",
         ),
         ("Seed", str(settings.seed)),
     ]

@@ -1,7 +1,8 @@
-"""Write the scorer as an ONNX graph: nearest neighbours over tiles of the reference, density, heads, nearest topic.
+"""Write the scorer as an ONNX graph: nearest neighbours over tiles of the reference, density, heads, words, nearest topic.
 
-Takes ``vectors`` (B, d) float32 unit, gives ``score`` (B,) float32 (higher is stranger), ``topic`` (B,) int32 (nearest centroid) and
-``fourier`` (B, F) int16 (see detectors.features). The score is what detectors.scores.combine computes. Reference vectors are external data
+Takes ``vectors`` (B, d) float32 unit and, where there is a lexical term, ``words`` (B, D) float32 unit (see detectors.lexical). Gives
+``score`` (B,) float32 (higher is stranger), ``topic`` (B,) int32 (nearest centroid) and ``fourier`` (B, F) int16 (see
+detectors.features). The score is what detectors.scores.combine computes. Reference vectors are external data
 in tiles, each with a TopK of its own whose results are merged: the whole similarity matrix of a large reference never exists, and no ONNX
 file comes near protobuf's limit of 2 GB.
 """
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from detectors.features import FEATURES, Fourier
-from detectors.scores import DensityKnn, Head
+from detectors.scores import DensityKnn, Head, Lexical
 from detectors.sketch import FIXED_POINT
-from service.bundle import REFERENCE, SCORER_GRAPH
+from service.bundle import REFERENCE, SCORER_GRAPH, WORDS_INPUT
 
 TILE_ROWS = 16_384
 _OPSET = 17
@@ -44,7 +45,14 @@ class _Graph:
 
 
 def write_scorer(
-    knn: DensityKnn, heads: Sequence[Head], centroids: NDArray[np.float32], fourier: Fourier, out: Path, *, tile_rows: int = TILE_ROWS
+    knn: DensityKnn,
+    heads: Sequence[Head],
+    centroids: NDArray[np.float32],
+    fourier: Fourier,
+    out: Path,
+    *,
+    lexical: Lexical | None = None,
+    tile_rows: int = TILE_ROWS,
 ) -> None:
     """Write scorer.onnx and reference.bin into ``out``. Equal arguments give equal bytes.
 
@@ -54,17 +62,21 @@ def write_scorer(
         centroids: (K, d) float32, K >= 1, unit rows.
         fourier: frequencies fitted on the reference.
         out: directory.
+        lexical: None leaves the words out.
         tile_rows: rows of one tile, at least k.
     """
     graph = _Graph()
-    distance, nearest = _distance(graph, knn, out / REFERENCE, tile_rows)
-    score = _standard(graph, "distance", distance, knn.standard.mean, knn.standard.deviation)
-    if heads:
+    inputs = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", knn.reference.shape[1]])]
+    with (out / REFERENCE).open("wb") as stream:
+        distance, nearest = _distance(graph, knn, stream, tile_rows)
+        score = _standard(graph, "distance", distance, knn.standard.mean, knn.standard.deviation)
         share = graph.number("distance.share", 1 - sum(head.share for head in heads))
         parts = [graph.add("Mul", [score, share], "distance.part")]
         parts += [_head(graph, f"head{number}", head, nearest) for number, head in enumerate(heads)]
-        score = graph.add("Sum", parts, "combined")
-    graph.add("Identity", [score], "score")
+        if lexical is not None:
+            parts.append(_lexical(graph, lexical, nearest, stream))
+            inputs.append(helper.make_tensor_value_info(WORDS_INPUT, TensorProto.FLOAT, ["batch", lexical.reference.shape[1]]))
+    graph.add("Sum", parts, "score")
     graph.constant("centroids", centroids.T)
     graph.add("MatMul", ["vectors", "centroids"], "topic.similarity")
     graph.add("ArgMax", ["topic.similarity"], "topic.index", axis=1, keepdims=0)
@@ -73,7 +85,7 @@ def write_scorer(
     proto = helper.make_graph(
         graph.nodes,
         "scorer",
-        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", knn.reference.shape[1]])],
+        inputs,
         [
             helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch"]),
             helper.make_tensor_value_info("topic", TensorProto.INT32, ["batch"]),
@@ -108,6 +120,23 @@ def _head(graph: _Graph, name: str, head: Head, nearest: str) -> str:
     return graph.add("Mul", [standard, graph.number(f"{name}.share", head.share)], f"{name}.part")
 
 
+def _lexical(graph: _Graph, lexical: Lexical, nearest: str, stream: BinaryIO) -> str:
+    """Weighted and standardised: mean distance of the words to the most alike of the nearest rows."""
+    _external(graph, "lexical.reference", lexical.reference, stream)
+    graph.add("Gather", ["lexical.reference", nearest], "lexical.half")
+    graph.add("Cast", ["lexical.half"], "lexical.rows", to=TensorProto.FLOAT)
+    last = graph.constant("lexical.last", np.array([2], dtype=np.int64))
+    graph.add("Unsqueeze", [WORDS_INPUT, last], "lexical.words")
+    graph.add("MatMul", ["lexical.rows", "lexical.words"], "lexical.product")
+    graph.add("Squeeze", ["lexical.product", last], "lexical.similarity")
+    alike = graph.constant("lexical.alike", np.array([lexical.alike], dtype=np.int64))
+    graph.add("TopK", ["lexical.similarity", alike], "lexical.most", "lexical.place", axis=1)
+    graph.add("ReduceMean", ["lexical.most"], "lexical.mean_most", axes=[1], keepdims=0)
+    raw = graph.add("Sub", ["one", "lexical.mean_most"], "lexical.raw")
+    standard = _standard(graph, "lexical", raw, lexical.standard.mean, lexical.standard.deviation)
+    return graph.add("Mul", [standard, graph.number("lexical.weight", lexical.weight)], "lexical.part")
+
+
 def _features(graph: _Graph, fourier: Fourier) -> None:
     """Fixed-point features: on the device, because integers of two bytes are less to bring back than floats."""
     graph.constant("frequencies", fourier.frequencies.T)
@@ -120,19 +149,18 @@ def _features(graph: _Graph, fourier: Fourier) -> None:
     graph.add("Cast", ["features.rounded"], "fourier", to=TensorProto.INT16)
 
 
-def _distance(graph: _Graph, knn: DensityKnn, file: Path, tile_rows: int) -> tuple[str, str]:
+def _distance(graph: _Graph, knn: DensityKnn, stream: BinaryIO, tile_rows: int) -> tuple[str, str]:
     """Mean cosine distance to the k nearest rows minus the weighted mean of their densities; and the numbers of those rows."""
     k = graph.constant("k", np.array([knn.k], dtype=np.int64))
     similarities, indices = [], []
-    with file.open("wb") as stream:
-        for number, start in enumerate(_tile_starts(len(knn.reference), tile_rows, knn.k)):
-            tile, stop = f"tile{number}", start[1]
-            _external(graph, f"{tile}.vectors", knn.reference[start[0] : stop].T, stream, file.name)
-            graph.add("MatMul", ["vectors", f"{tile}.vectors"], f"{tile}.all")
-            graph.add("TopK", [f"{tile}.all", k], f"{tile}.similarity", f"{tile}.local", axis=1)
-            graph.add("Add", [f"{tile}.local", graph.constant(f"{tile}.start", np.array(start[0], dtype=np.int64))], f"{tile}.index")
-            similarities.append(f"{tile}.similarity")
-            indices.append(f"{tile}.index")
+    for number, start in enumerate(_tile_starts(len(knn.reference), tile_rows, knn.k)):
+        tile, stop = f"tile{number}", start[1]
+        _external(graph, f"{tile}.vectors", knn.reference[start[0] : stop].T, stream)
+        graph.add("MatMul", ["vectors", f"{tile}.vectors"], f"{tile}.all")
+        graph.add("TopK", [f"{tile}.all", k], f"{tile}.similarity", f"{tile}.local", axis=1)
+        graph.add("Add", [f"{tile}.local", graph.constant(f"{tile}.start", np.array(start[0], dtype=np.int64))], f"{tile}.index")
+        similarities.append(f"{tile}.similarity")
+        indices.append(f"{tile}.index")
     nearest, index = similarities[0], indices[0]
     if len(similarities) > 1:
         graph.add("Concat", similarities, "tiles.similarity", axis=1)
@@ -155,11 +183,12 @@ def _tile_starts(rows: int, tile_rows: int, k: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], rows], strict=True))
 
 
-def _external(graph: _Graph, name: str, value: NDArray[np.float32], stream: BinaryIO, location: str) -> None:
-    data = np.ascontiguousarray(value, dtype="<f4").tobytes()
+def _external(graph: _Graph, name: str, value: NDArray[np.float32] | NDArray[np.float16], stream: BinaryIO) -> None:
+    data = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes()
     offset = stream.tell()
     stream.write(data + b"\0" * (-len(data) % _PAGE))
-    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=value.shape, data_location=TensorProto.EXTERNAL)
-    for key, content in (("location", location), ("offset", str(offset)), ("length", str(len(data)))):
+    kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+    tensor = TensorProto(name=name, data_type=kind, dims=value.shape, data_location=TensorProto.EXTERNAL)
+    for key, content in (("location", REFERENCE), ("offset", str(offset)), ("length", str(len(data)))):
         tensor.external_data.add(key=key, value=content)
     graph.initializers.append(tensor)

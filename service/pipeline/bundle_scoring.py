@@ -172,4 +172,4 @@ def take(encoded: Encoded, rows: NDArray[np.int64]) -> Encoded:
     if rows.size == encoded.tokens.size and bool(np.array_equal(rows, np.arange(rows.size))):
         return encoded
     part = VectorPart(np.arange(rows.size), encoded.vectors[rows])
-    return Encoded([part], encoded.tokens[rows], encoded.truncated[rows], encoded.dimension)
+    return Encoded([part], encoded.tokens[rows], encoded.truncated[rows], encoded.dimension, encoded.ids_of(rows))

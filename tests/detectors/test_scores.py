@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.scores import DensityKnn, Head, Standard, combine, neighbours
+from detectors.scores import DensityKnn, Head, Lexical, Standard, combine, neighbours
 
 
 def unit(rng: np.random.Generator, n: int, d: int = 16) -> np.ndarray:
@@ -104,6 +104,33 @@ def test_combination_weighs_the_standardised_parts() -> None:
     np.testing.assert_allclose(combine(knn, (one, other), x), expected, atol=1e-6)
     np.testing.assert_allclose(combine(knn, (), x), knn.standard(knn.score(x)))
     assert combine(knn, (one, other), x[:0]).shape == (0,)
+
+
+def test_lexical_score_asks_the_two_neighbours_whose_words_are_most_alike() -> None:
+    rng = np.random.default_rng(6)
+    words, asked = unit(rng, 30, 8), unit(rng, 4, 8)
+    nearest = np.array([rng.choice(30, 5, replace=False) for _ in range(30)])
+    term = Lexical.fit(words, nearest)
+
+    def naive(x: np.ndarray, rows: np.ndarray) -> float:
+        return 1 - float(np.mean(np.sort(words.astype(np.float16).astype(float)[rows] @ x)[-2:]))
+
+    left_out = [naive(words[i], nearest[i]) for i in range(30)]
+    np.testing.assert_allclose(term.score(words, nearest), left_out, atol=1e-6)
+    assert term.standard.mean == pytest.approx(np.mean(left_out), abs=1e-6)
+    assert term.standard.deviation == pytest.approx(np.std(left_out), abs=1e-6)
+    np.testing.assert_allclose(term.score(asked, nearest[:4]), [naive(asked[i], nearest[i]) for i in range(4)], atol=1e-6)
+    assert Lexical.fit(words, nearest[:, :1]).alike == 1
+    many = np.resize(np.arange(30), 2_500)
+    np.testing.assert_array_equal(term.score(words[many], nearest[many]), term.score(words, nearest)[many])
+
+
+def test_words_are_added_to_the_combination() -> None:
+    rng = np.random.default_rng(7)
+    knn, words, x, asked = DensityKnn.fit(unit(rng, 40)), unit(rng, 40, 8), unit(rng, 5), unit(rng, 5, 8)
+    term = Lexical.fit(words, knn.nearest)
+    lexical = term.standard(term.score(asked, knn.search(x)[1]))
+    np.testing.assert_allclose(combine(knn, (), x, (term, asked)), combine(knn, (), x) + 0.2 * lexical)
 
 
 def test_nearest_of_a_reference_row_leaves_it_out() -> None:

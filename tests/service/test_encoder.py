@@ -84,11 +84,15 @@ def test_batching_and_order_do_not_change_vectors(tiny: tuple[Path, EncoderSetti
     shuffled = Encoder(*tiny, CPU).encode([texts[i] for i in order])
     np.testing.assert_allclose(shuffled.vectors, together.vectors[order], atol=1e-6)
     np.testing.assert_array_equal(shuffled.tokens, together.tokens[order])
+    np.testing.assert_array_equal(shuffled.known_ids, together.ids_of(order))
+    assert together.known_ids.size == together.tokens.sum()
+    np.testing.assert_array_equal(together.ids_of(np.array([7])), Encoder(*tiny, CPU).encode([texts[7]]).ids)
 
 
 def test_no_texts(tiny: tuple[Path, EncoderSettings]) -> None:
     encoded = Encoder(*tiny, CPU).encode([])
     assert (encoded.vectors.shape, encoded.tokens.shape, encoded.truncated.shape) == ((0, 16), (0,), (0,))
+    assert encoded.known_ids.size == 0
 
 
 @given(lengths=st.lists(st.integers(1, 50), max_size=80), budget=st.integers(1, 200))

@@ -10,6 +10,7 @@ import tiny_encoder
 from service.config import Compute
 from service.encoder import Encoder
 from service.fit.encoder_files import write_encoder
+from service.fit.lexical import token_table
 
 TEXTS = ["", "my card", "what is my balance ?", "help", "a b c d e f g h a b c d e f g h a b c d", "unknown words here"]
 
@@ -37,3 +38,5 @@ def test_an_exported_encoder_gives_the_librarys_vectors(tmp_path: Path) -> None:
     expected = model.encode(TEXTS, normalize_embeddings=True)
     assert (vectors * expected).sum(axis=1).min() > 0.99999
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    table = token_table(tmp_path / "encoder.onnx", len(tiny_encoder.WORDS))
+    np.testing.assert_array_equal(table, model[0].auto_model.embeddings.word_embeddings.weight.detach().numpy())

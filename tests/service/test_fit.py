@@ -11,8 +11,9 @@ import pytest
 import tiny_encoder
 
 from detectors.features import Fourier
-from detectors.scores import DensityKnn, Head, Standard, combine
-from service.bundle import MANIFEST, REPORT, SCORER_GRAPH, Bundle
+from detectors.lexical import Lexicon
+from detectors.scores import DensityKnn, Head, Lexical, Standard, combine
+from service.bundle import LEXICON, MANIFEST, REPORT, SCORER_GRAPH, Bundle, save_lexicon
 from service.bundle.landmarks import read_landmarks
 from service.config import Compute
 from service.encoder import Encoded, Encoder, Scorer, ScorerGraph, VectorPart
@@ -119,7 +120,8 @@ def test_vectors_of_another_encoder_are_refused(fitted: Bundle) -> None:
 
 @pytest.mark.parametrize("tile_rows", [16, 40, 99, 1000])
 @pytest.mark.parametrize("heads", [0, 1, 3])
-def test_scorer_graph_computes_the_numpy_reference(tmp_path: Path, tile_rows: int, heads: int) -> None:
+@pytest.mark.parametrize("words", [False, True])
+def test_scorer_graph_computes_the_numpy_reference(tmp_path: Path, tile_rows: int, heads: int, words: bool) -> None:
     rng = np.random.default_rng(tile_rows)
 
     def unit(n: int) -> np.ndarray:
@@ -134,12 +136,17 @@ def test_scorer_graph_computes_the_numpy_reference(tmp_path: Path, tile_rows: in
         parts.append(Head(weights, bias, usual, 0.4, Standard(-1.0, 0.5), 0.3 / heads))
     centroids, x = unit(4), unit(700)
     fourier = Fourier.fit(x, 0)
-    write_scorer(knn, parts, centroids, fourier, tmp_path, tile_rows=tile_rows)
-    encoded = Encoded([VectorPart(np.arange(700), x)], np.ones(700, np.int32), np.zeros(700, np.bool_), 8)
+    ids, lengths = rng.integers(0, 50, 3 * 700, dtype=np.int32), np.full(700, 3, np.int32)
+    lexicon = Lexicon(np.arange(40, dtype=np.int32), rng.normal(size=(40, 6)).astype(np.float16).astype(np.float32), unit(1)[0, :6])
+    save_lexicon(tmp_path / LEXICON, lexicon)
+    term = Lexical.fit(lexicon.vectors(ids[:300], lengths[:100]), knn.nearest) if words else None
+    write_scorer(knn, parts, centroids, fourier, tmp_path, lexical=term, tile_rows=tile_rows)
+    encoded = Encoded([VectorPart(np.arange(700), x)], lengths, np.zeros(700, np.bool_), 8, ids)
     score, topic, features = ScorerGraph(tmp_path, CPU).run(encoded)
     assert np.abs(features - fourier.fixed_point(x).astype(np.int64)).max() <= 1
     np.testing.assert_allclose(read_landmarks(tmp_path / SCORER_GRAPH), fourier.features(centroids), atol=1e-5)
-    np.testing.assert_allclose(score, combine(knn, parts, x), atol=2e-5)
+    expected = combine(knn, parts, x, (term, lexicon.vectors(ids, lengths)) if term else None)
+    np.testing.assert_allclose(score, expected, atol=2e-5)
     np.testing.assert_array_equal(topic, (x @ centroids.T).argmax(axis=1))
 
 

@@ -127,6 +127,14 @@ def test_taking_all_rows_leaves_them_where_they_are():
     assert replace(part, parts=()).tokens.tolist() == [5]
 
 
+def test_taking_rows_takes_their_tokens():
+    encoded = LengthEncoder("e").encode(["one", "three", "", "of"])
+    assert take(encoded, np.array([1])).ids is None
+    whole = replace(encoded, ids=np.array([10, 11, 12, 20, 21, 22, 23, 24, 30, 31], np.int32))
+    assert take(whole, np.array([3, 0, 2, 3])).known_ids.tolist() == [30, 31, 10, 11, 12, 30, 31]
+    assert take(whole, np.array([2])).known_ids.size == 0
+
+
 def with_shadow(models, name="a", encoder=None):
     model = models[name]
     second = LoadedModel("bundle-n", 2, encoder or model.encoder, LetterScorer(3))
