@@ -1,9 +1,10 @@
 """The configuration: one YAML file, unknown keys refused with the nearest known key, secrets by environment or file only."""
 
+from service.config.base import Budget, Seconds, Settings
 from service.config.loading import effective, load
+from service.config.probing import Endpoint, Gate, Judge, Probes, Sampling, Target
 from service.config.secrets import bearer_token, database_url, kafka_options, masked, store_url
 from service.config.settings import (
-    Budget,
     Budgets,
     Compute,
     Config,
@@ -18,8 +19,6 @@ from service.config.settings import (
     KafkaLedger,
     KafkaSource,
     Model,
-    Seconds,
-    Settings,
     Slices,
     SqlLedger,
     Windows,
@@ -32,19 +31,25 @@ __all__ = [
     "Config",
     "Curation",
     "Detection",
+    "Endpoint",
     "Fields",
     "FileSource",
     "FirstContact",
+    "Gate",
     "Http",
     "HttpSource",
+    "Judge",
     "Kafka",
     "KafkaLedger",
     "KafkaSource",
     "Model",
+    "Probes",
+    "Sampling",
     "Seconds",
     "Settings",
     "Slices",
     "SqlLedger",
+    "Target",
     "Windows",
     "bearer_token",
     "database_url",
