@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.quality import Labelled, clinc
 from detectors.calibration import Calibration
-from detectors.scores import TOPIC_WEIGHT, DensityKnn, combine
+from detectors.scores import DensityKnn, combine
 from service.config import Compute
 from service.encoder import Encoder
 from service.fit import DEFAULT_ENCODER, Silent
@@ -28,7 +28,7 @@ from service.fit.collect import FieldNames, collect
 from service.fit.duplicates import clusters
 from service.fit.encoder_files import write_encoder
 from service.fit.fit import DELTA
-from service.fit.head import fit_head, fit_topics
+from service.fit.head import fit_topic_heads, fit_topics
 from service.fit.split import split
 
 HELD_OUT = 1_500
@@ -52,9 +52,9 @@ def draw(texts: list[str], vectors: Vectors, checked: Mapping[str, Vectors], see
     divided = split(rows, clusters(rows.texts), seed=seed, reference_max=100_000)
     reference = vectors[divided.reference]
     knn = DensityKnn.fit(reference)
-    head = fit_head(reference, fit_topics(reference, seed).topic, TOPIC_WEIGHT, seed, lambda done: None)
-    calibration = Calibration.fit(combine(knn, head, vectors[divided.calibration]), divided.unit)
-    p = {name: calibration.p_values(combine(knn, head, what)) for name, what in checked.items()}
+    heads = fit_topic_heads(reference, fit_topics(reference, seed), seed, lambda done: None)
+    calibration = Calibration.fit(combine(knn, heads, vectors[divided.calibration]), divided.unit)
+    p = {name: calibration.p_values(combine(knn, heads, what)) for name, what in checked.items()}
     bound = tuple(100 * calibration.pac_bound(level, DELTA / len(LEVELS)) for level in LEVELS.values())
     return {"bound": bound} | {name: tuple(100 * float((of <= level).mean()) for level in LEVELS.values()) for name, of in p.items()}
 

@@ -1,6 +1,7 @@
 """Embedding shift on sentence vectors: delays of shifts inside the support, and false pages where nothing changes.
 
     .venv/bin/python -m benchmarks.embedding_shift --data DIR [--runs 10] [--nulls 2] [--days 90] [--world iid ...] [--shift decile ...]
+    .venv/bin/python -m benchmarks.embedding_shift --data DIR --replays 4
 
 Texts are the train and validation questions of CLINC150, encoded once (about a minute). 200 prompts a window, 28 days learned in every
 run, one page in 90 days for five streams of equal weight. Worlds: iid; sessions of 10 to 20 prompts of one intent inside a window or one
@@ -8,7 +9,8 @@ prompt a window; rhythm (the mix of intents and the volume follow hour and weekd
 multiplied by a factor of its own, of that deviation). Shifts: a share of the prompts is drawn from half, third, decile (the rows of each
 intent that lie furthest along the first principal component of all rows about the mean of their intent, towards its longer tail: other
 wording, same mix of intents), swap (rows of one intent), or rewritten (validation questions in another frame, see FRAME, balanced over
-intents). A run of 90 days takes about two minutes.
+intents). A run of 90 days takes about two minutes. ``--replays``
+says how often the replay of the 28 days learned keeps the stream from paging; day20 and day30 go beyond what a baseline allows for.
 Exit status 1 when a bar is missed.
 """
 
@@ -27,9 +29,12 @@ from scipy.special import gammaincinv
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from detectors.crossings import BUDGETS
 from detectors.embedding_baseline import HOURS, EmbeddingBaseline, EmbeddingLearner
 from detectors.embedding_shift import EmbeddingShift
 from detectors.features import Fourier
+from detectors.promise import Counted
+from detectors.replay import Embedding, Parts, count
 from service.config import Compute
 from service.encoder import Encoder
 from service.fit.encoder_files import write_encoder
@@ -47,6 +52,9 @@ LOOSE_RATE = 1 / 1000
 DELTA = 0.01 / STREAMS
 SHORTEST, LONGEST = 10, 20
 WORLDS = ("iid", "inside", "spanning", "rhythm", "day5", "day10")
+BEYOND = ("day20", "day30")
+"""Worlds that a baseline does not claim to cover."""
+
 SHIFTS = {"half": 1 / 2, "third": 1 / 3, "decile": 1 / 10}
 DELAY_BAR, PAGES_BAR, LIMIT = 60, 1 / STREAMS, 1440
 Windows = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -169,6 +177,25 @@ def false_pages(rows: Rows, world: str, seed: int, days: int) -> tuple[int, int,
     return pages, loose, baseline
 
 
+def replay_row(rows: Rows, world: str, runs: int, seed: int) -> None:
+    """Print how often the replay of learned days keeps the stream from paging."""
+    hour = np.arange(LEARNING_DAYS * DAY) // HOUR
+    parts = Parts.cut(hour // 24 + 1, hour % HOURS, 7)
+    kept, total = [], np.zeros(4, np.int64)
+    for run in range(runs):
+        traffic, learner, found = Traffic(rows, world, np.random.default_rng(seed + run)), EmbeddingLearner(), []
+        for day in range(LEARNING_DAYS):
+            n, sums = traffic.draw()
+            clock = [divmod(day * 24 + window // HOUR, HOURS) for window in range(DAY)]
+            found += [learner.add(*clock[window], int(n[window]), sums[window]) for window in range(DAY)]
+        made = Embedding(parts, np.stack(found), DELTA)
+        [crossings] = count([made], parts)
+        kept.append(Counted(crossings[:, 0], made.windows).judge(1 / PAGE_RATE).kept)
+        total += crossings[:, 0]
+    allowed = " ".join(f"{made.windows / budget:.0f}" for budget in BUDGETS)
+    print(f"| {world} | {runs} | {np.mean(kept):.0%} | {' '.join(str(round(c / runs)) for c in total.tolist())} of {allowed} |", flush=True)
+
+
 def changed(rows: Rows, kind: str, share: float, rng: np.random.Generator) -> Windows:
     """A day of iid traffic of which ``share`` of the prompts are replaced."""
     traffic = Traffic(rows, "iid", rng)
@@ -214,11 +241,20 @@ def main() -> int:
     parser.add_argument("--nulls", type=int, default=2, help="runs of each world without a change")
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--seed", type=int, default=20_260_101)
-    parser.add_argument("--world", choices=WORLDS, action="append")
+    parser.add_argument("--replays", type=int, default=0, help="runs of each world whose learned days are replayed; nothing else is run")
+    parser.add_argument("--world", choices=(*WORLDS, *BEYOND), action="append")
     parser.add_argument("--shift", choices=(*SHIFTS, "swap", "rewritten"), action="append")
     parser.add_argument("--share", type=float, default=0.1)
     arguments = parser.parse_args()
     rows, missed = Rows(arguments.data, arguments.seed), False
+    if arguments.replays:
+        print(
+            "| learned days replayed | runs | may page | crossings at one in 30, 100, 300, 1000 windows, mean |\n|---|---|---|---|",
+            flush=True,
+        )
+        for world in arguments.world or ("iid", "spanning", "day10", *BEYOND):
+            replay_row(rows, world, arguments.replays, arguments.seed)
+        return 0
     everything = not (arguments.world or arguments.shift)
     shifts = arguments.shift or ([*SHIFTS, "swap", "rewritten"] if everything else [])
     if shifts:

@@ -23,7 +23,10 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Seen:
-    """What detectors see of W windows: flagged prompts, mean score, PSI, KS distance, NEWMA's statistic, all (W,); auc (W / 60,)."""
+    """What detectors see of W windows: flagged prompts, mean score, PSI, KS distance, NEWMA's statistic, all (W,); auc (W / 60,).
+
+    ``centre`` (W, d): mean embeddings, (W, 0) where nobody wants them; ``mmd``: their statistic in benchmarks/alibi_mmd.py, 0 before.
+    """
 
     flagged: NDArray[np.int64]
     mean: Values
@@ -31,13 +34,15 @@ class Seen:
     ks: Values
     newma: Values
     auc: Values
+    centre: NDArray[np.float32]
+    mmd: Values
 
 
 class Observer:
     """Turns rows into what detectors see, against the reference of a learning period."""
 
-    def __init__(self, pool: Pool, learned: Rows, rng: np.random.Generator) -> None:
-        self.pool, self._rng = pool, rng
+    def __init__(self, pool: Pool, learned: Rows, rng: np.random.Generator, centres: bool = False) -> None:
+        self.pool, self._rng, self._centres = pool, rng, centres
         weight = np.bincount(learned.ravel(), minlength=pool.score.size) / learned.size
         order = np.argsort(pool.score, kind="stable")
         self._rank = np.empty(order.size, np.int32)
@@ -60,7 +65,13 @@ class Observer:
         auc = np.zeros(len(rows) // HOUR)
         for hour in range(auc_from, auc.size):
             auc[hour] = self._auc(rows[hour * HOUR : (hour + 1) * HOUR])
-        return Seen(*columns, auc=auc)
+        return Seen(
+            *columns, auc=auc, centre=self.centre(rows) if self._centres else np.zeros((len(rows), 0), np.float32), mmd=0 * columns[1]
+        )
+
+    def centre(self, rows: Rows) -> NDArray[np.float32]:
+        """(W, d) mean embeddings of (W, 200) rows."""
+        return np.asarray(_mean_rows(rows, len(self.pool.score)) @ self.pool.vectors)
 
     def _psi(self, rows: Rows) -> Values:
         index = np.arange(len(rows))[:, None] * BINS + self._bin[rows]
@@ -75,9 +86,7 @@ class Observer:
         return np.asarray(np.maximum(above.max(axis=1), below.max(axis=1)))
 
     def _newma(self, rows: Rows, state: NDArray[np.float32]) -> tuple[Values, NDArray[np.float32]]:
-        start = np.arange(0, rows.size + 1, rows.shape[1])
-        weights = np.full(rows.size, 1 / rows.shape[1], np.float32)
-        means = csr_array((weights, rows.ravel(), start), shape=(len(rows), len(self.pool.score))) @ self.pool.features
+        means = _mean_rows(rows, len(self.pool.score)) @ self.pool.features
         followed = [lfilter([f], [1, f - 1], means, axis=0, zi=((1 - f) * z)[None])[0] for f, z in zip((FAST, SLOW), state, strict=True)]
         return np.linalg.norm(followed[0] - followed[1], axis=1), np.stack([path[-1] for path in followed])
 
@@ -89,3 +98,9 @@ class Observer:
         train, test = order[:EMBEDDINGS], order[EMBEDDINGS:]
         model = SGDClassifier(loss="log_loss", random_state=42).fit(data[train], target[train])
         return float(roc_auc_score(target[test], model.decision_function(data[test])))
+
+
+def _mean_rows(rows: Rows, size: int) -> csr_array:
+    """(W, size) weights that take the mean of each window's rows."""
+    start = np.arange(0, rows.size + 1, rows.shape[1])
+    return csr_array((np.full(rows.size, 1 / rows.shape[1], np.float32), rows.ravel(), start), shape=(len(rows), size))

@@ -1,6 +1,6 @@
 """Others on the same streams of real texts: false alarms per 90 days, and how long a change takes to be told.
 
-    python -m benchmarks.opponents --data DIR [--days 90] [--runs 20] [--world iid|inside|spanning|daily] [--bundle DIR]
+    python -m benchmarks.opponents --data DIR [--days 90] [--runs 20] [--world NAME ...] [--bundle DIR] [--alibi-python PATH]
 
 Windows of 200 questions, one a minute; see benchmarks/texts.py for the worlds. All learn from the same 28 days. Then come ``--days`` days
 without a change, and runs in which, after half a day, a share of the prompts becomes strange. Every opponent stands in two rows: at its
@@ -10,9 +10,11 @@ days: what nobody can do in production. Alarms less than an hour apart count onc
 - PSI of the score over ten deciles, alarm above 0.2; Kolmogorov-Smirnov on the score, alarm at p < .05; both in every window.
 - ADWIN (delta .002) and Page-Hinkley (threshold 50, delta .005) of river, fed with each window's mean score; left out, and said so, where
   river is not installed.
-- Embedding drift as evidently does it: logistic regression by stochastic gradient on half of 1,000 reference and 1,000 current
-  embeddings, alarm when the area under its curve on the other half exceeds .55; once an hour, and only on the first 30 clean days.
+- Embedding drift as evidently does it, "embedding classifier" in the table: logistic regression by stochastic gradient on half of 1,000
+  reference and 1,000 current embeddings, alarm when the area under its curve on the other half exceeds .55; once an hour, and only on the
+  first 30 clean days.
 - NEWMA on random Fourier features (Keriven, Garreau, Poli, 2020), windows of 50, adaptive threshold at its 95% quantile.
+- Online MMD of alibi-detect, only with ``--alibi-python``, the interpreter of an environment that has it; see benchmarks/alibi_mmd.py.
 - Tiltmeter: one stream, A = 129,600, minimum effect 0, baseline by hour of week where that pays.
 
 Exit status 1 when an opponent at its documented setting keeps to one false alarm per 90 days and has a shorter median delay where ours
@@ -23,7 +25,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 from scipy.special import kolmogi
 
+from benchmarks.alibi_mmd import statistics
 from benchmarks.observed import HOUR, Observer, Seen, Values
 from benchmarks.texts import KINDS, Pool, Rows, TextStream, fitted, make_pool
 from benchmarks.worlds import DAY, PROMPTS
@@ -44,6 +47,7 @@ BUDGET_DAYS, LEARNING_DAYS, CLASSIFIED_DAYS = 90, 28, 30
 CLEAN_WINDOWS, HORIZON = DAY // 2, 600
 FORGET, QUANTILE = 0.05, 1.645
 TUNING_STEPS = 12
+WARM_UP, REFERENCE_WINDOWS = 60, 1000
 FEWEST_WINDOWS = 3
 """What our cap on a window's evidence asks for: no single window pages."""
 
@@ -52,13 +56,17 @@ Alarms = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Opponent:
-    """A detector with one knob: ``alarms(seen, setting)`` is (W,), or (W / 60,) where it looks ``every`` 60 windows."""
+    """A detector with one knob: ``alarms(seen, setting)`` is (W,), or (W / 60,) where it looks ``every`` 60 windows.
+
+    ``days``: clean days that it was shown.
+    """
 
     name: str
     alarms: Callable[[Seen, float], Alarms]
     documented: float
     tune: Callable[["Opponent", Seen, int], float]
     every: int = 1
+    days: float = np.inf
 
     def first(self, seen: Seen, setting: float) -> float:
         """Windows from the change to the first alarm after it, inf when there is none."""
@@ -142,7 +150,7 @@ def opponents(learned: int) -> list[Opponent]:
         Opponent("PSI", above(lambda seen: seen.psi), 0.2, highest(lambda seen: seen.psi)),
         Opponent("KS", above(lambda seen: seen.ks), float(distance), highest(lambda seen: seen.ks)),
         *river_opponents(),
-        Opponent("embedding classifier", above(lambda seen: seen.auc), 0.55, highest(lambda seen: seen.auc), every=HOUR),
+        Opponent("embedding classifier", above(lambda seen: seen.auc), 0.55, highest(lambda seen: seen.auc), HOUR, CLASSIFIED_DAYS),
         Opponent("NEWMA", newma_alarms, 0.0, highest(lambda seen: seen.newma)),
     ]
 
@@ -171,17 +179,37 @@ def learn(flagged: NDArray[np.int64]) -> SeasonalBaseline:
     return SeasonalBaseline.fit(Hours(clock // 24, clock % WEEK_HOURS, np.full(hours.size, HOUR * PROMPTS), hours), 0.01)
 
 
-def world(pool: Pool, kind: str, days: int, runs: int, seed: int) -> tuple[list[str], list[str]]:
+def with_mmd(python: Path, seen: Sequence[Seen], reference: NDArray[np.float32], seed: int) -> tuple[Opponent, list[Seen]]:
+    """alibi-detect's online MMD as an opponent, and what it saw of each stream: of the clean one the days that the classifier has too."""
+    clean = CLASSIFIED_DAYS * DAY
+    from_window = [0, *[CLEAN_WINDOWS - WARM_UP] * (len(seen) - 1)]
+    fed = [one.centre[begin : begin + clean] for begin, one in zip(from_window, seen, strict=True)]
+    threshold, values = statistics(python, reference, fed, seed)
+    filled = []
+    for one, begin, value in zip(seen, from_window, values, strict=True):
+        mmd = np.full(one.mean.size, -np.inf)
+        mmd[begin : begin + value.size] = value
+        filled.append(replace(one, mmd=mmd, centre=one.centre[:, :0]))
+    return Opponent("online MMD", above(lambda one: one.mmd), threshold, highest(lambda one: one.mmd), days=CLASSIFIED_DAYS), filled
+
+
+def world(pool: Pool, kind: str, days: int, runs: int, seed: int, alibi: Path | None) -> tuple[list[str], list[str]]:
     """The rows of one world, and names and settings of opponents that keep the budget and are faster than we are somewhere."""
     rng = np.random.default_rng(seed)
     stream = TextStream(pool, kind, rng)
     learned = stream.draw(LEARNING_DAYS * DAY)
-    observer, baseline = Observer(pool, learned, rng), learn(pool.flag[learned].sum(axis=1))
+    observer, baseline = Observer(pool, learned, rng, centres=alibi is not None), learn(pool.flag[learned].sum(axis=1))
     everyone = opponents(learned.size)
+    reference = learned[rng.choice(len(learned), REFERENCE_WINDOWS, replace=False)] if alibi else learned[:0]
     del learned
     clean = joined([observer.see(stream.draw(DAY), auc_from=0 if day < CLASSIFIED_DAYS else 24) for day in range(days)])
     quiet = ours(baseline, clean.flagged.reshape(-1, BUDGET_DAYS * DAY))
     changed = {rise: [observer.see(changing(pool, kind, rng, rise), CLEAN_WINDOWS // HOUR) for _ in range(runs)] for rise in RISES}
+    if alibi:
+        several = [clean, *(run for rise in RISES for run in changed[rise])]
+        opponent, (clean, *told) = with_mmd(alibi, several, observer.centre(reference), seed)
+        everyone.append(opponent)
+        changed = {rise: told[i * runs : (i + 1) * runs] for i, rise in enumerate(RISES)}
     waited = []
     for rise in RISES:
         pages = ours(baseline, np.stack([run.flagged for run in changed[rise]]))[:, CLEAN_WINDOWS:]
@@ -189,7 +217,7 @@ def world(pool: Pool, kind: str, days: int, runs: int, seed: int) -> tuple[list[
     note = f"A = 129,600, d {baseline.design_effect:.2f}, bound {baseline.bound.mean() / baseline.rate:.2f} of the rate"
     lines, best, beaten = [line(kind, "Tiltmeter", note, quiet.sum() / len(quiet), waited)], [median(w) for w in waited], []
     for opponent in everyone:
-        periods = (days if opponent.every == 1 else min(days, CLASSIFIED_DAYS)) / BUDGET_DAYS
+        periods = min(days, opponent.days) / BUDGET_DAYS
         tuned = opponent.tune(opponent, clean, int(periods))
         for name, setting in (("documented", opponent.documented), (f"tuned: {tuned:.3g}", tuned)):
             waited = [np.array([opponent.first(run, setting) for run in changed[rise]]) for rise in RISES]
@@ -231,6 +259,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--world", choices=KINDS, action="append")
+    parser.add_argument("--alibi-python", type=Path, help="interpreter of an environment with alibi-detect and torch")
     arguments = parser.parse_args()
     if arguments.days <= 0 or arguments.days % BUDGET_DAYS:
         parser.error(f"--days must be a multiple of {BUDGET_DAYS}")
@@ -241,7 +270,7 @@ def main() -> int:
     print("|---|---|---|---|" + "---|" * len(RISES), flush=True)
     faster, kept = [], True
     for kind in arguments.world or KINDS:
-        lines, beaten = world(pool, kind, arguments.days, arguments.runs, arguments.seed)
+        lines, beaten = world(pool, kind, arguments.days, arguments.runs, arguments.seed, arguments.alibi_python)
         print("\n".join(lines), flush=True)
         kept &= float(lines[0].split("|")[4]) <= 1
         faster += beaten

@@ -44,10 +44,14 @@ from service.records import Batch, Progress, Prompt, Scores, Span  # noqa: E402
 from service.source import kafka as source_kafka  # noqa: E402
 from service.source.decode import Decoder  # noqa: E402
 from service.source.kafka_client import open_consumer  # noqa: E402
+from service.vocabulary import Vocabulary  # noqa: E402
 
 TOPICS = 40
 SLICES = [f"tenant-{i:02d}" for i in range(50)]
 BASE = 1_700_000_040.0
+VOCABULARY = Vocabulary.fit(
+    {word: 100 for word in ("change", "address", "account", "please", *(f"word{chr(97 + i % 26)}{i}" for i in range(1996)))}, 10_000
+)
 MODELS = {"support-bot": Model(bundle=Path("none"), slices=Slices(values=SLICES))}
 FIELDS = Fields(slice="tenant")
 WINDOWS = Windows(clock="event", idle_after=3600)
@@ -100,6 +104,10 @@ class Free:
     def topics(self, model_name: str) -> int:
         """As many as the prepared scores have."""
         return TOPICS
+
+    def vocabulary(self, model_name: str) -> Vocabulary:
+        """Words of which the texts hold eight."""
+        return VOCABULARY
 
 
 class Records:
@@ -173,7 +181,7 @@ def whole_path(records: int, distinct: int) -> tuple[float, list[tuple[int, floa
         settings = KafkaSettings(topic="prompts", start="earliest")
         source = source_kafka.KafkaSource(settings, Decoder(FIELDS, MODELS, 20.0), WINDOWS, positions=ledger.positions, environ={})
         source.pause = lambda partitions: None
-        scoring = BundleScoring({"support-bot": LoadedModel("f" * 64, TOPICS, free, free)})
+        scoring = BundleScoring({"support-bot": LoadedModel("f" * 64, TOPICS, free, free, VOCABULARY)})
         pipeline = Pipeline(source, ledger, scoring, windows=WINDOWS, worker="bench", observe=observe)
         started = time.process_time()
         pipeline.run(stop)

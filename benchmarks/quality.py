@@ -1,6 +1,6 @@
 """How well strange prompts are told from usual ones, beside other scores, and whether clean ones are flagged as rarely as promised.
 
-    python -m benchmarks.quality --data DIR [--draws 2] [--out FILE]
+    python -m benchmarks.quality --data DIR [--part scores|streams] [--fewer] [--draws 2] [--out FILE]
 
 Three sets: CLINC150 (out-of-scope questions), BANKING77 with 19 of its 77 intents held out (near; mean of some draws), and questions of
 Natural Questions against CLINC150 (far). The scores of others are those of benchmarks/scores.py; they get every train row, ours keeps a
@@ -12,6 +12,9 @@ FPR95 is the share of in-scope prompts flagged at the threshold that catches 95%
 are held out at random before the fit, and the share of them that is flagged stands beside the bundle's bound; so does that of the test
 split, which other people wrote (see benchmarks/calibration.py). Scores are those of ``tiltmeter replay``: the bundle's own encoder and
 scorer.
+
+Then what the streams make of it, see benchmarks/streams.py: false pages where nothing changes, delays where something does. Two hours or
+so of one core; ``--fewer`` takes a tenth of the runs.
 """
 
 import argparse
@@ -27,15 +30,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from benchmarks import streams
 from benchmarks.scores import OTHERS, Case, Found
-from detectors.scores import LABEL_WEIGHT, TOPIC_WEIGHT, DensityKnn, combine
+from detectors.scores import DensityKnn, Head, combine
 from service.bundle import Bundle
 from service.config import Compute
 from service.encoder import Encoder, Scorer
 from service.fit import Lines, fit
 from service.fit.collect import FieldNames, collect
 from service.fit.duplicates import clusters
-from service.fit.head import fit_head, fit_topics
+from service.fit.head import fit_label_head, fit_topic_heads, fit_topics
 from service.fit.progress import Silent
 from service.fit.split import split
 from service.records import Scores
@@ -137,10 +141,12 @@ def by_reference(case: Case, folder: Path, labels: bool) -> Found:
     divided = split(rows, clusters(rows.texts), seed=SEED, reference_max=100_000)
     place = {text: i for i, text in reversed(list(enumerate(case.texts)))}
     reference = case.vectors[[place[rows.texts[number]] for number in divided.reference.tolist()]]
-    classes = divided.label if labels else fit_topics(reference, SEED).topic
-    head = fit_head(reference, classes, LABEL_WEIGHT if labels else TOPIC_WEIGHT, SEED, lambda done: None)
     distance = DensityKnn.fit(reference)
-    return tuple(combine(distance, head, query) for query in case.queries)
+    if labels:
+        heads: tuple[Head, ...] = (fit_label_head(reference, divided.label, distance.nearest, SEED, lambda done: None),)
+    else:
+        heads = fit_topic_heads(reference, fit_topics(reference, SEED), SEED, lambda done: None)
+    return tuple(combine(distance, heads, query) for query in case.queries)
 
 
 def near_cases(data: Path, encode: Callable[[list[str]], NDArray[np.float32]], draws: int) -> Iterator[Case]:
@@ -194,13 +200,24 @@ def calibrated(rows: Labelled, folder: Path) -> list[Flagged]:
 
 
 def main() -> int:
+    """Print what was asked for; 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds clinc_oos/, banking77/ and nq_open/")
     parser.add_argument("--draws", type=int, default=2, help="draws of held-out intents")
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--out", type=Path, help="write the figures of the scores as JSON")
+    parser.add_argument("--part", choices=["scores", "streams"], help="half of it only")
+    parser.add_argument("--fewer", action="store_true", help="a tenth of the runs of the streams")
     arguments = parser.parse_args()
-    rows = clinc(arguments.data)
-    far = [json.loads(line)["question"] for line in (arguments.data / "nq_open" / "NQ-open.dev.jsonl").read_text().splitlines()]
+    kept = arguments.part == "streams" or scores(arguments.data, arguments.draws, arguments.out)
+    if arguments.part != "scores":
+        kept &= streams.show(arguments.data, arguments.fewer)
+    return 0 if kept else 1
+
+
+def scores(data: Path, draws: int, out: Path | None) -> bool:
+    """Print the tables of the scores; whether the bars are kept."""
+    rows = clinc(data)
+    far = [json.loads(line)["question"] for line in (data / "nq_open" / "NQ-open.dev.jsonl").read_text().splitlines()]
     found: list[Separation] = []
     shares: list[Flagged] = []
     with tempfile.TemporaryDirectory() as name:
@@ -216,13 +233,13 @@ def main() -> int:
         asked = texts["test"], texts["oos_test"], far
         case = Case(texts["train"], vectors["train"], intents, asked, (vectors["test"], vectors["oos_test"], vectors["far"]))
         found += by_others([CLINC, FAR], case)
-        found += near(arguments.data, folder, lambda asked: encoder.encode(asked).vectors, arguments.draws)
+        found += near(data, folder, lambda asked: encoder.encode(asked).vectors, draws)
         shares += calibrated(rows["train"], folder / "calibrated")
     show(found, shares)
-    if arguments.out:
+    if out:
         figures = {"separation": [asdict(row) for row in found], "flagged": [asdict(share) for share in shares]}
-        arguments.out.write_text(json.dumps(figures, indent=1) + "\n")
-    return 0 if all(row.met is not False for row in found) else 1
+        out.write_text(json.dumps(figures, indent=1) + "\n")
+    return all(row.met is not False for row in found)
 
 
 def show(found: list[Separation], shares: list[Flagged]) -> None:

@@ -1,10 +1,12 @@
 """The topic mix: false pages in worlds where nothing changes, and the delay of a page when one topic takes a tenth of the traffic.
 
-    .venv/bin/python benchmarks/topic_mix.py [--runs 20] [--world NAME] [--swaps 100]
+    .venv/bin/python benchmarks/topic_mix.py [--runs 20] [--world NAME] [--swaps 100] [--replays 0]
 
 100 topics whose shares fall as rank^-0.7, and 1% that is none of them; 200 prompts a window on average. The stream is one of five with
 equal parts of "1 page per 90 days" (A = 648,000). Every run learns its baseline from 28 days of its own traffic, then 90 days follow in
-which nothing changes, or 200 windows and the swap. All prompts of a session are of one topic. Exit status 1 when a bar is missed.
+which nothing changes, or 200 windows and the swap. All prompts of a session are of one topic. ``--replays`` says how often the replay of
+the 28 days learned keeps the stream from paging, in worlds that keep the promise and in worlds that do not. Exit status 1 when a bar is
+missed.
 """
 
 import argparse
@@ -20,8 +22,10 @@ from scipy.special import gammaincinv
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.worlds import DAY, LONGEST, PROMPTS, SHORTEST
+from detectors.promise import Counted
+from detectors.replay import Parts, Topics, count
 from detectors.topic_baseline import WEEK_HOURS, TopicBaseline
-from detectors.topic_mix import TopicMix
+from detectors.topic_mix import MIN_EFFECT, TopicMix
 
 TOPICS, EXPONENT, NONE_SHARE = 100, 0.7, 0.01
 BUDGET_DAYS, STREAMS, LEARNING_DAYS, DELTA = 90, 5, 28, 0.01
@@ -35,10 +39,10 @@ class Kind:
     """A world.
 
     Attributes:
-        sessions: "none", "even" (10 to 20 prompts) or "heavy" (Pareto with exponent 1.5, at most 600).
+        sessions: "none", "even" (10 to 20 prompts), "heavy" (Pareto with exponent 1.5, at most 600) or "long" (480 to 960).
         spanning: sessions of one prompt a window; otherwise all prompts in the window in which the session starts.
         rhythm: relative swing of the share of a topic over the day, and half of it over the week.
-        day_cv: relative deviation of the share of a topic from day to day.
+        day_cv: relative deviation of the share of a topic from day to day, or from one run of ``lasting`` days to the next.
         coherent: part of the prompts of a session that are of its topic; the others are of any.
         seasonal: the baseline is learned by hour of the week.
     """
@@ -47,6 +51,7 @@ class Kind:
     spanning: bool = False
     rhythm: float = 0.0
     day_cv: float = 0.0
+    lasting: int = 1
     coherent: float = 1.0
     seasonal: bool = False
 
@@ -63,6 +68,14 @@ WORLDS = {
     "days 10%": Kind(day_cv=0.10),
     "days 10% seasonal": Kind(day_cv=0.10, rhythm=0.4, seasonal=True),
 }
+BROKEN = {
+    "hours long": Kind("long", spanning=True),
+    "days 20%": Kind(day_cv=0.20),
+    "weeks 10%": Kind(day_cv=0.10, lasting=7),
+    "weeks 20%": Kind(day_cv=0.20, lasting=7),
+}
+"""Worlds beyond what a baseline of days allows for; the replay should keep them from paging."""
+
 SWAPS = {
     "iid": Kind(),
     "inside": Kind("even"),
@@ -89,6 +102,7 @@ class TopicTraffic:
         self._day = np.ones_like(self.base)
         lengths = {"none": np.ones(1, np.int64), "even": self.rng.integers(SHORTEST, LONGEST + 1, 1 << 16)}
         lengths["heavy"] = np.minimum((1 - self.rng.random(1 << 20)) ** (-1 / 1.5), 600).astype(np.int64)
+        lengths["long"] = self.rng.integers(480, 961, 1 << 16)
         self._lengths = lengths[kind.sessions]
         self._open = np.zeros((int(self._lengths.max()), runs, TOPICS + 1), np.int32)  # sessions that end in each later window, negative
         self._active = np.zeros((runs, TOPICS + 1), np.int64)
@@ -104,7 +118,7 @@ class TopicTraffic:
 
     def share(self) -> NDArray[np.float64]:
         """True shares (R, K + 1) of what starts now. At midnight a new day is drawn: call it once an hour."""
-        if self.minute % DAY == 0 and self.kind.day_cv:
+        if self.minute % (self.kind.lasting * DAY) == 0 and self.kind.day_cv:
             self._day = np.exp(self.kind.day_cv * self.rng.standard_normal(self.base.shape))
         share = self.base * self._day
         if self.kind.rhythm:
@@ -182,6 +196,26 @@ def swaps(kind: Kind, runs: int, seed: int) -> tuple[NDArray[np.float64], NDArra
     return waited, named, topic
 
 
+def replay_row(name: str, runs: int, seed: int) -> None:
+    """Print how often the replay keeps one world from paging."""
+    begun, kept, paging = time.process_time(), [], []
+    kind = {**WORLDS, **BROKEN}[name]
+    hour = np.arange(LEARNING_DAYS * DAY) // HOUR
+    parts = Parts.cut(hour // 24, hour % WEEK_HOURS, 7)
+    for run in range(runs):
+        traffic = TopicTraffic(kind, 1, seed + run)
+        table = np.concatenate([traffic.draw(HOUR)[:, 0] for _ in range(LEARNING_DAYS * 24)]).astype(np.int64)
+        hourly = np.add.reduceat(table, np.arange(0, len(table), HOUR))
+        paging.append(TopicBaseline.fit(hourly, hour[::HOUR] // 24, hour[::HOUR] % WEEK_HOURS, DELTA).may_page)
+        topics = Topics(parts, table, DELTA, MIN_EFFECT)
+        [crossings] = count([topics], parts)
+        kept.append(paging[-1] and Counted(crossings[:, 0], topics.windows).judge(1 / RATE).kept)
+    print(
+        f"| {name} | {np.mean(paging):.0%} | {np.mean(kept):.0%} | {(time.process_time() - begun) / runs:.0f} |",
+        flush=True,
+    )
+
+
 def swap_row(name: str, runs: int, seed: int) -> bool:
     """Print one world of swaps; whether it keeps the bar."""
     begun = time.monotonic()
@@ -217,10 +251,15 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=20, help="runs of each world without a change; 0 leaves them out")
     parser.add_argument("--days", type=int, default=BUDGET_DAYS)
     parser.add_argument("--swaps", type=int, default=100, help="runs of each swap; 0 leaves them out")
+    parser.add_argument("--replays", type=int, default=0, help="runs of each world whose learned days are replayed")
     parser.add_argument("--seed", type=int, default=20_260_102)
-    parser.add_argument("--world", choices=WORLDS, action="append")
+    parser.add_argument("--world", choices=[*WORLDS, *BROKEN], action="append")
     arguments = parser.parse_args()
     kept = []
+    if arguments.replays:
+        print("| learned days replayed | stage may page | may page after the replay | seconds a run |\n|---|---|---|---|", flush=True)
+        for name in arguments.world or ("iid", "spanning", "heavy spanning", "rhythm spanning", "days 10%", *BROKEN):
+            replay_row(name, arguments.replays, arguments.seed)
     if arguments.swaps:
         print("| 10% swap | delay median | 90% | most | within 30 | right topic first | seconds | bar |")
         print("|---|---|---|---|---|---|---|---|", flush=True)

@@ -21,6 +21,7 @@ HISTORY = 10_080
 _DROP = 4.0
 _ROOM = 1_024  # windows beyond HISTORY before the oldest are shifted out, so that the shift is rare
 _FIRST = 64
+_LARGEST = np.iinfo(np.int32).max
 _COLUMNS = {"n": np.int32, "x": np.int32, "null": np.float32, "design_effect": np.float32}
 
 
@@ -78,6 +79,8 @@ class ChangePoint:
         effect = likelihood.effects(design_effect, streams)
         if null.size != streams:
             raise ValueError(f"null must hold {streams} numbers, got {null.size}")
+        if n.max() > _LARGEST:
+            raise ValueError(f"a window must hold at most {_LARGEST} prompts")
         if self._length.max() == self._columns["n"].shape[1]:
             self._make_room()
         rows = np.arange(streams)
@@ -163,6 +166,8 @@ class ChangePoint:
                 values = np.repeat(values, np.asarray(state[f"{name}_runs"], np.int64))
             if values.size != length.sum():
                 raise ValueError(f"change point state holds {values.size} values of {name}, expected {length.sum()}")
+            if not np.isfinite(values).all():
+                raise ValueError(f"change point state holds {name} that are not finite")
             columns[name] = np.zeros(kept.shape, kind)
             columns[name][kept] = values
         return cls(length.copy(), columns)

@@ -63,3 +63,10 @@ def require_version(state: State, version: int, owner: str) -> None:
     found = int(state["version"].item())
     if found != version:
         raise ValueError(f"{owner} state has version {found}, this program reads version {version}")
+
+
+def require_finite(state: State) -> None:
+    """Raise ValueError where an array of ``state`` holds a number that is not finite."""
+    for name, array in state.items():
+        if np.asarray(array).dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} must be finite")

@@ -102,6 +102,17 @@ def detection_table(
     return delays
 
 
+def no_sooner(delays: Sequence[Delay], page_rate: float, part: float) -> list[Delay]:
+    """Delays of one bet among many, tabled as a stream with the page rate ``page_rate * part``: its evidence grows by at most
+    ``page_rate ** (-1 / 3)`` a window, which sets a least delay.
+
+    >>> no_sooner([Delay(0.3, 3.0, 3.0)], 1 / 648_000, 0.75 / 101)
+    [Delay(rise=0.3, median=5.0, late=5.0)]
+    """
+    least = float(np.ceil(3 * (1 + np.log(part) / np.log(page_rate)) - 1e-9))
+    return [Delay(one.rise, max(one.median, least), max(one.late, least)) for one in delays]
+
+
 def smallest_rise(null: float, *, flag_rate: float, sensitivity: float = 0.8) -> float:
     """Largest rise of the share of strange prompts that leaves the flagged share inside the null: never told from chance.
 

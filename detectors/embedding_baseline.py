@@ -2,9 +2,7 @@
 
 For a block of windows with n prompts, U = MMD^2(block mean, mean of the same hours) / (1/n + 1/N), N the prompts behind that mean: the
 known inflation by a finite reference is divided out. Each block is judged when it closes, against weeks before its own, so no window is
-part of its own reference and no window has to be kept. U is standardised by a mean and a deviation of its hour, learned from the other
-weeks and shrunk towards all hours (empirical Bayes, Morris, JASA 78, 1983); the residuals of all hours together give the levels.
-Rank p-values within an hour would use the same few windows again and again, and break the promise.
+part of its own reference and no window has to be kept. How U is standardised and its levels are learned: :mod:`detectors.embedding_levels`.
 """
 
 from array import array
@@ -14,27 +12,18 @@ from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
-from detectors.baseline import BLOCK_WINDOWS, FULL_DAYS, PAGING_DAYS, UNLEARNED_EFFECT, Stage
+from detectors.baseline import FULL_DAYS, PAGING_DAYS, Stage
 from detectors.contract import State, require_version
+from detectors.embedding_levels import BLOCKS, HOURS_A_DAY, LEVELS, Learned, learn
 from detectors.features import FEATURES
 from detectors.sketch import FIXED_POINT
 
 VERSION = 1
 HOURS = 168
-BLOCKS = (1, 5, 15, 60)
-"""Windows in a block."""
-
-LEVELS = np.array([0.05, 0.01, 0.001])
-"""Upper levels of the pooled residuals at which a block is flagged."""
-
 WEEKS = 8
 """Weeks kept."""
 
-HOURS_A_DAY = 24
-_MARGIN = 1.645  # standard errors added to the design effect: its upper 95% limit
-_TINY = 1e-12
 _COLUMNS = {"period": "i", "place": "h", "u": "f"}  # array type codes: int32, int16, float32
 _UNIT = FIXED_POINT * FIXED_POINT * (FEATURES // 2)
 
@@ -78,9 +67,12 @@ class EmbeddingBaseline:
 
     @classmethod
     def restore(cls, state: State) -> Self:
-        """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version."""
+        """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version or a value that is no number."""
         require_version(state, VERSION, "embedding baseline")
         arrays = {name: np.array(state[name]) for name in cls.__slots__ if name not in ("days", "stage")}
+        for name, values in arrays.items():
+            if not (~np.isnan(values) if name == "threshold" else np.isfinite(values)).all():
+                raise ValueError(f"embedding baseline: {name} must hold finite numbers")
         return cls(**arrays, days=int(state["days"].item()), stage=cast(Stage, str(state["stage"].item())))  # type: ignore[arg-type]
 
 
@@ -119,19 +111,22 @@ class _Level:
         self._cached: tuple[int, int] | None = None
         self._mean, self._total = np.zeros(FEATURES), 0.0
 
-    def add(self, hour: int, n: int, fourier: NDArray[np.int64]) -> None:
-        """Take a window in the ``hour`` counted from any Monday on."""
+    def add(self, hour: int, n: int, fourier: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Take a window in the ``hour`` counted from any Monday on; U (B,) of the blocks that it fills, NaN for the others."""
+        judged = np.full(len(BLOCKS), np.nan, np.float32)
         period, place = hour // self.hours, hour % self.bins
         if period != self.period:
             self._turn(period)
         mean, prompts = self._reference(period, place)
         if prompts > 0:
             for block, u in self.filling.add(n, fourier, mean, prompts):
+                judged[block] = u
                 for name, value in zip(_COLUMNS, (period, place, u), strict=True):
                     self.seen[block][name].append(value)
         slot = period % self.periods
         self.sums[slot, place] += fourier
         self.prompts[slot, place] += n
+        return judged
 
     def _turn(self, period: int) -> None:
         if self.period >= 0:
@@ -161,8 +156,11 @@ class EmbeddingLearner:
         self._days: set[int] = set()
         self._week, self._day = _Level(HOURS, HOURS, WEEKS), _Level(HOURS_A_DAY, HOURS_A_DAY, PAGING_DAYS)
 
-    def add(self, week: int, hour: int, n: int, fourier: NDArray[np.int64]) -> None:
+    def add(self, week: int, hour: int, n: int, fourier: NDArray[np.int64]) -> NDArray[np.float32]:
         """Take a closed window: ``week`` >= 0 counts Mondays, ``hour`` of the week 0..167, n prompts, (F,) fixed-point sums.
+
+        Returns U (B,) float32 of the blocks that it fills, against the same hours of the weeks before; NaN where it fills none, or where
+        there are no such hours yet.
 
         Raises:
             ValueError: sums of another length, n < 0, an hour out of range, or a week before the newest.
@@ -170,12 +168,13 @@ class EmbeddingLearner:
         if n < 0 or not 0 <= hour < HOURS or week < max(self._week.period, 0) or fourier.shape != (FEATURES,):
             raise ValueError(f"no window of n {n}, hour {hour}, week {week} after {self._week.period} and {fourier.shape} features")
         if n == 0:
-            return
+            return np.full(len(BLOCKS), np.nan, np.float32)
         counted = week * HOURS + hour
         self._days = {day for day in self._days if day > counted // HOURS_A_DAY - 7 * WEEKS} | {counted // HOURS_A_DAY}
-        self._week.add(counted, n, fourier)
+        judged = self._week.add(counted, n, fourier)
         if self._day.period <= counted // HOURS_A_DAY and len(self._days) <= PAGING_DAYS:  # not needed later
             self._day.add(counted, n, fourier)
+        return judged
 
     def fit(self, delta: float) -> EmbeddingBaseline:
         """Freeze what was learned. ``delta`` in (0, 1): probability that any of the null shares is too low.
@@ -196,7 +195,7 @@ class EmbeddingLearner:
         whole = total.sum(axis=0) / prompts.sum()
         mean = np.where(prompts[:, None] > 0, total / np.maximum(prompts, 1.0)[:, None], whole)
         prompts = np.where(prompts > 0, prompts, prompts.sum())  # an hour never seen is held against all hours together
-        parts = [_learn(level, block, delta / (len(BLOCKS) * LEVELS.size), short) for block in range(len(BLOCKS))]
+        parts = [_learn(level, block, share_of_delta(delta), short) for block in range(len(BLOCKS))]
         centre, scale, threshold, null, effect, blocks = (np.array(part) for part in zip(*parts, strict=True))
         return EmbeddingBaseline(
             mean=np.tile(mean, (repeat, 1)) / FIXED_POINT,
@@ -237,75 +236,11 @@ class EmbeddingLearner:
         return learner
 
 
-def _learn(
-    level: _Level, block: int, delta: float, short: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float, int]:
-    """Centre and scale (bins,), threshold and null (L,), design effect and number of blocks of one block length."""
+def share_of_delta(delta: float) -> float:
+    """Part of ``delta`` of one level of one block length."""
+    return delta / (len(BLOCKS) * LEVELS.size)
+
+
+def _learn(level: _Level, block: int, delta: float, short: bool) -> Learned:
     period, place, u = (np.array(level.seen[block][name]) for name in _COLUMNS)
-    threshold, null = np.full(LEVELS.size, np.inf), np.ones(LEVELS.size)
-    if u.size < 2:
-        return np.ones(level.bins), np.ones(level.bins), threshold, null, UNLEARNED_EFFECT, u.size
-    others, centre = _shrunk(u.astype(np.float64), place, period, level.bins)
-    spread, scale = _shrunk(np.abs(u - others), place, period, level.bins)
-    residual = (u - others) / np.maximum(spread, _TINY)
-    ordered = np.sort(residual)[::-1]
-    index = np.floor(LEVELS * u.size).astype(int)
-    flagged = residual > ordered[index[0]]
-    effect = UNLEARNED_EFFECT if short else _design_effect(flagged, (period.astype(np.int64) * level.hours + place) // HOURS_A_DAY, block)
-    learned = index / effect >= 1
-    beyond = np.array([(residual > ordered[i]).sum() for i in index])
-    threshold[learned] = ordered[index[learned]]
-    upper = betaincinv(beyond / effect + 1, (u.size - beyond) / effect, 1 - delta)
-    null[learned] = upper[learned]
-    return centre, np.maximum(scale, _TINY), threshold, null, effect, u.size
-
-
-def _shrunk(
-    values: NDArray[np.float64], place: NDArray[np.int16], period: NDArray[np.int32], bins: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean of the bin of each of N values without its own period, (N,), and of each bin, (bins,), drawn to the mean of all.
-
-    The unit is the mean of one bin in one period: what it holds shares one reference, and comes together.
-    """
-    first = int(period.min())
-    periods = int(period.max()) - first + 1
-    cell = (period.astype(np.int64) - first) * bins + place
-    count = np.bincount(cell, minlength=periods * bins).reshape(periods, bins)
-    cells = np.bincount(cell, weights=values, minlength=periods * bins).reshape(periods, bins) / np.maximum(count, 1)
-    seen = count > 0
-    many, total = seen.sum(axis=0), cells.sum(axis=0)
-    grand = total.sum() / seen.sum()
-    mean = total / np.maximum(many, 1)
-    spare = int(many.sum() - (many > 0).sum())
-    within = float((((cells - mean) ** 2) * seen).sum()) / max(spare, 1)
-    room = many.sum() - (many**2).sum() / many.sum()
-    excess = float((many * (mean - grand) ** 2).sum()) - ((many > 0).sum() - 1) * within
-    between = max(excess / room, 0.0) if room > 0 and spare > 0 else 0.0
-    other = many[place] - 1
-    total_other = total[place] - cells[period - first, place]
-    return _drawn(total_other, other, within, between, grand), _drawn(total, many, within, between, grand)
-
-
-def _drawn(total: NDArray[np.float64], many: NDArray[np.int64], within: float, between: float, grand: float) -> NDArray[np.float64]:
-    """Mean of ``many`` units with this total, drawn to ``grand``: empirical Bayes."""
-    weight = between * many + within
-    drawn = (between * total + within * grand) / np.where(weight > 0, weight, 1.0)
-    return np.where((between > 0) & (weight > 0), drawn, grand)
-
-
-def _design_effect(flagged: NDArray[np.bool_], day: NDArray[np.int64], block: int) -> float:
-    """The larger of two: upper limit from groups of 240 windows, and the estimate from whole days, whose flags may come together too."""
-    group = np.arange(flagged.size) // (BLOCK_WINDOWS // BLOCKS[block])
-    near, far = _dispersion(flagged, group), _dispersion(flagged, day)
-    return max(1.0, near[0] + _MARGIN * near[1], far[0])
-
-
-def _dispersion(flagged: NDArray[np.bool_], group: NDArray[np.int64]) -> tuple[float, float]:
-    """Variance of the groups' flags over the binomial one, and its standard error."""
-    share = float(flagged.mean())
-    _, index = np.unique(group, return_inverse=True)
-    n, x = np.bincount(index), np.bincount(index, weights=flagged)
-    if not 0 < share < 1 or n.size < 2:
-        return 1.0, 0.0
-    squares = (x - n * share) ** 2 / (n * share * (1 - share))
-    return float(squares.mean()) * n.size / (n.size - 1), float(squares.std(ddof=1) / np.sqrt(n.size))
+    return learn(period, place, u, level.bins, block, delta, short=short)

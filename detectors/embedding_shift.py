@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract import Evidence, State, Windows, require_version
-from detectors.embedding_baseline import BLOCKS, HOURS, LEVELS, BlockSums, EmbeddingBaseline
+from detectors.embedding_baseline import HOURS, BlockSums, EmbeddingBaseline
+from detectors.embedding_levels import BLOCKS, LEVELS
 from detectors.features import FEATURES, mmd2
 from detectors.recursion import Recursion
 from detectors.sketch import FIXED_POINT
@@ -30,6 +31,12 @@ _LEVEL = np.tile([level for level, _, _ in BETS], len(BLOCKS))
 _RISE = np.tile([rise for _, rise, _ in BETS], len(BLOCKS))
 _WEIGHT = np.tile([weight for _, _, weight in BETS], len(BLOCKS)) * BLOCK_WEIGHT[_BLOCK]
 
+COMPONENTS = _BLOCK.size
+"""K: bets of all block lengths."""
+
+
+Steps = tuple[NDArray[np.float64], NDArray[np.int64]]
+
 
 class EmbeddingShift:
     """One stream, two levels, a mixture of block lengths, levels and shares. Cost: about 50 microseconds a window."""
@@ -46,22 +53,20 @@ class EmbeddingShift:
         Raises:
             ValueError: a rate outside its range, or a baseline without a single learned level.
         """
-        return cls(baseline, Recursion.fit(ticket_rate=[ticket_rate], page_rate=[page_rate], weights=_weights(baseline)))
+        return cls(
+            baseline, Recursion.fit(ticket_rate=[ticket_rate], page_rate=[page_rate], weights=mixture(baseline.threshold, baseline.null))
+        )
 
     def _begin(self) -> None:
         self._filling = BlockSums()
         self._last, self._last_n = np.zeros(FEATURES), 0.0
         self._newest: tuple[float, float, bool] | None = None
-        null, effect = self.baseline.null[_BLOCK, _LEVEL], self.baseline.design_effect[_BLOCK]
-        raised = null + (1 - null) * _RISE
-        known = null < 1
-        self._hit = np.where(known, np.log(raised / null), 0.0) / effect
-        self._miss = np.log(np.where(known, 1 - raised, 1.0) / np.where(known, 1 - null, 1.0)) / effect
+        self._hit, self._miss = bets(self.baseline.null, self.baseline.design_effect)
 
     @property
     def weights(self) -> NDArray[np.float64]:
         """(K,) float64, the mixture; 0 for levels that the baseline has seen too little to learn."""
-        return _weights(self.baseline)
+        return mixture(self.baseline.threshold, self.baseline.null)
 
     def increments(self, hour: int, n: int, fourier: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Log L (K, 1) of a closed window, and (K, 1) windows since each component's last step: 0 where its block is not full yet.
@@ -150,14 +155,36 @@ class EmbeddingShift:
         made._filling.stray = np.array(state["stray"], np.float64)
         made._filling.totals = np.array(state["totals"], np.float64)
         last, newest = np.array(state["last"], np.float64), state["newest"].tolist()
+        if not all(np.isfinite(array).all() for array in (made._filling.stray, made._filling.totals, last, newest)):
+            raise ValueError("embedding shift: unfinished blocks must hold finite numbers")
         made._last, made._last_n = last[:-1], float(last[-1])
         made._newest = (newest[0], newest[1], bool(newest[2])) if newest else None
         return made
 
 
-def _weights(baseline: EmbeddingBaseline) -> NDArray[np.float64]:
-    """(K,) weights of the levels that were learned, summing to 1, or ValueError."""
-    weights = np.where(np.isfinite(baseline.threshold[_BLOCK, _LEVEL]) & (baseline.null[_BLOCK, _LEVEL] < 1), _WEIGHT, 0.0)
+def bets(null: NDArray[np.float64], design_effect: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log L (K,) of a flagged and of an unflagged block, for null (B, L) and design effects (B,); 0 where a level is not learned."""
+    m, effect = null[_BLOCK, _LEVEL], design_effect[_BLOCK]
+    raised, known = m + (1 - m) * _RISE, m < 1
+    hit = np.where(known, np.log(raised / m), 0.0) / effect
+    return hit, np.log(np.where(known, 1 - raised, 1.0) / np.where(known, 1 - m, 1.0)) / effect
+
+
+def mixture(threshold: NDArray[np.float64], null: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K,) weights of the levels that were learned, summing to 1, or ValueError; threshold and null (B, L)."""
+    weights = np.where(np.isfinite(threshold[_BLOCK, _LEVEL]) & (null[_BLOCK, _LEVEL] < 1), _WEIGHT, 0.0)
     if not weights.any():
         raise ValueError(f"the baseline has learned no level of {LEVELS.tolist()} yet: too few blocks")
     return np.asarray(weights / weights.sum())
+
+
+def judged(residual: NDArray[np.float64], threshold: NDArray[np.float64], null: NDArray[np.float64], effect: NDArray[np.float64]) -> Steps:
+    """What W windows do: log L (W, K) and windows since the last step (W, K).
+
+    ``residual`` (W, B): of the blocks that close with each window, NaN where none does. The others are as in :class:`EmbeddingBaseline`.
+    """
+    closed = np.isfinite(residual)[:, _BLOCK]
+    hit, miss = bets(null, effect)
+    with np.errstate(invalid="ignore"):
+        beyond = residual[:, _BLOCK] > threshold[_BLOCK, _LEVEL]
+    return np.where(closed, np.where(beyond, hit, miss), 0.0), np.where(closed, np.array(BLOCKS)[_BLOCK], 0)

@@ -42,11 +42,14 @@ class Fourier:
         drawn = rng.standard_normal((FREQUENCIES, reference.shape[1])) / bandwidth
         return cls(drawn.astype(np.float32))
 
+    def features(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, d) unit vectors to (B, 2D) features."""
+        angles = vectors @ self.frequencies.T
+        return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+
     def fixed_point(self, vectors: NDArray[np.float32]) -> NDArray[np.int16]:
         """(B, d) unit vectors to (B, 2D) features times FIXED_POINT, rounded; what the scorer graph computes."""
-        angles = vectors @ self.frequencies.T
-        features = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
-        return np.asarray(np.rint(features * FIXED_POINT), np.int16)
+        return np.asarray(np.rint(self.features(vectors) * FIXED_POINT), np.int16)
 
 
 def mmd2(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

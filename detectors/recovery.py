@@ -115,8 +115,8 @@ class Recovery:
         require_version(state, VERSION, "recovery")
         test = cls.fit(null=state["null"], design_effect=state["design_effect"], threshold=float(state["threshold"].item()))
         evidence = np.asarray(state["evidence"], np.float64)
-        if evidence.shape != (test.null.size, FALL.size) or not (evidence >= 0).all():
-            raise ValueError("recovery evidence must be (S, G) and not negative")
+        if evidence.shape != (test.null.size, FALL.size) or not ((evidence >= 0) & np.isfinite(evidence)).all():
+            raise ValueError("recovery evidence must be (S, G) finite numbers, not negative")
         test._running = likelihood.mask("running", np.asarray(state["running"], np.bool_), test.null.size)
         test._evidence = np.ascontiguousarray(evidence.T)
         return test

@@ -47,7 +47,7 @@ class Recursion:
             ValueError: a value outside its range, or arrays of different length.
         """
         mixture = np.array(weights, np.float64)
-        if mixture.ndim != 1 or mixture.size == 0 or (mixture < 0).any() or abs(mixture.sum() - 1) > 1e-9:
+        if mixture.ndim != 1 or mixture.size == 0 or not (mixture >= 0).all() or abs(mixture.sum() - 1) > 1e-9:
             raise ValueError("weights must be a one-dimensional array of shares that sum to 1")
         ticket = np.array(ticket_rate, np.float64)
         rates = np.stack([_rates(name, value, ticket.size) for name, value in (("ticket_rate", ticket), ("page_rate", page_rate))])
@@ -132,10 +132,10 @@ class Recursion:
         return recursion
 
     def load(self, evidence: NDArray[np.generic]) -> None:
-        """Put (S, 2, K) evidence of a snapshot in place. Raises ValueError for another shape or negative values."""
+        """Put (S, 2, K) evidence of a snapshot in place. Raises ValueError for another shape, and for negative or endless values."""
         values = np.moveaxis(np.asarray(evidence, np.float64), 0, -1)
-        if values.shape != self._evidence.shape or not (values >= 0).all():
-            raise ValueError("evidence must be (S, 2, K) and not negative")
+        if values.shape != self._evidence.shape or not ((values >= 0) & np.isfinite(values)).all():
+            raise ValueError("evidence must be (S, 2, K) finite numbers, not negative")
         self._evidence = np.ascontiguousarray(values)
 
 

@@ -1,14 +1,14 @@
-"""How strange a prompt is beside the fine-tuning set: density-corrected nearest neighbours, and a linear head.
+"""How strange a prompt is beside the fine-tuning set: density-corrected nearest neighbours, and linear heads.
 
 The numpy reference of what the scorer graph computes, and the constants that are fitted on the reference alone. Sources:
 k-nearest-neighbour
 distance on unit features, Sun et al., ICML 2022; the local density subtracted from it follows the idea of the local outlier factor,
 Breunig et al.,
-SIGMOD 2000; the max logit, Hendrycks et al., ICML 2022.
+SIGMOD 2000; the max logit, Hendrycks et al., ICML 2022, and what is subtracted from it likewise.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,14 +18,20 @@ from numpy.typing import NDArray
 DENSITY_WEIGHT = 0.8
 """Weight of the neighbours' own mean distance. One rule for all sets.
 
-This and the two weights below were chosen on held-out intents and a validation split, never on a test split.
+This and the weights below were chosen on held-out intents and a validation split, never on a test split.
 """
 
-LABEL_WEIGHT = 0.45
-"""Weight of a head trained on class labels, against 1 - weight for the distance: the two count nearly alike."""
+LABEL_WEIGHT = 0.4
+"""Weight of a head trained on class labels, against 1 - weight for the distance."""
 
-TOPIC_WEIGHT = 0.25
-"""Weight of a head trained on topics."""
+TOPIC_WEIGHT = 0.3
+"""Weight of the heads trained on topics, together."""
+
+LABEL_DENSITY_WEIGHT = 0.4
+"""Weight of the neighbours' own mean largest logit, for a head trained on class labels: where classes overlap, every largest logit is low.
+
+Heads trained on topics gain too little by it.
+"""
 
 _BLOCK = 1024
 _SIMILARITIES = 1 << 24
@@ -70,6 +76,7 @@ class DensityKnn:
     Attributes:
         reference: (N, d) float32, unit rows.
         density: (N,) float32, mean cosine distance of each row to its k nearest others.
+        nearest: (N, k) int64, those others.
         k: neighbours.
         weight: share of the neighbours' mean density that is subtracted.
         standard: mean and deviation of the score over the reference, leave-one-out.
@@ -77,6 +84,7 @@ class DensityKnn:
 
     reference: Vectors
     density: Vectors
+    nearest: NDArray[np.int64]
     k: int
     weight: float
     standard: Standard
@@ -110,44 +118,55 @@ class DensityKnn:
             if progress is not None:
                 progress(stop - start)
         scores = density - weight * density[nearest].mean(axis=1)
-        return cls(reference, density, k, weight, Standard.fit(scores))
+        return cls(reference, density, nearest, k, weight, Standard.fit(scores))
 
     def score(self, vectors: Vectors) -> Vectors:
         """(B, d) unit vectors to (B,) float32 raw scores, higher is stranger; not standardised."""
+        return self.search(vectors)[0]
+
+    def search(self, vectors: Vectors) -> tuple[Vectors, NDArray[np.int64]]:
+        """The scores, and the (B, k) reference rows they come from."""
         scores = np.empty(len(vectors), np.float32)
+        rows = np.empty((len(vectors), self.k), np.int64)
         block = _block(len(self.reference))
         for start in range(0, len(vectors), block):
             nearest, distance = _nearest(vectors[start : start + block] @ self.reference.T, self.k)
             scores[start : start + block] = distance - self.weight * self.density[nearest].mean(axis=1)
-        return scores
+            rows[start : start + block] = nearest
+        return scores, rows
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A linear classifier whose largest logit is low for what belongs to no class.
+    """A linear classifier whose largest logit is low for what belongs to no class: lower than those of the reference rows around it.
 
     Attributes:
         weights: (d, C) float32; bias: (C,) float32.
-        standard: mean and deviation of minus the largest logit over the reference, out of fold.
+        expected: (N,) float32, largest logit of each reference row, by a head that has not seen it; None subtracts nothing.
+        weight: share of the neighbours' mean largest logit that is subtracted.
+        standard: mean and deviation of the score over the reference, out of fold.
         share: weight of the head in the combined score.
     """
 
     weights: Vectors
     bias: Vectors
+    expected: Vectors | None
+    weight: float
     standard: Standard
     share: float
 
-    def score(self, vectors: Vectors) -> Vectors:
-        """(B, d) to (B,) float32: minus the largest logit, not standardised."""
-        return np.asarray(-(vectors @ self.weights + self.bias).max(axis=1), np.float32)
+    def score(self, vectors: Vectors, nearest: NDArray[np.int64]) -> Vectors:
+        """(B, d) and their (B, k) nearest reference rows to (B,) float32, higher is stranger; not standardised."""
+        largest = (vectors @ self.weights + self.bias).max(axis=1)
+        around = 0.0 if self.expected is None else self.weight * self.expected[nearest].mean(axis=1)
+        return np.asarray(around - largest, np.float32)
 
 
-def combine(knn: DensityKnn, head: Head | None, vectors: Vectors) -> NDArray[np.float64]:
-    """The score of a prompt: weighted sum of the standardised parts, shape (B,). Without a head the standardised distance alone."""
-    distance = knn.standard(knn.score(vectors))
-    if head is None:
-        return distance
-    return (1 - head.share) * distance + head.share * head.standard(head.score(vectors))
+def combine(knn: DensityKnn, heads: Sequence[Head], vectors: Vectors) -> NDArray[np.float64]:
+    """The score of a prompt: weighted sum of the standardised parts, shape (B,). Without heads the standardised distance alone."""
+    raw, nearest = knn.search(vectors)
+    distance = (1 - sum(head.share for head in heads)) * knn.standard(raw)
+    return sum((head.share * head.standard(head.score(vectors, nearest)) for head in heads), start=distance)
 
 
 def _block(n: int) -> int:

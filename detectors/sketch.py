@@ -1,15 +1,20 @@
 """The mergeable summary of one window: integers only, so that the sum does not depend on who adds first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.words import NO_WORDS, add_counts
+
 P_VALUE_EDGES = np.array([0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
 """Inner edges of the p-value histogram: bin i holds edges[i-1] < p <= edges[i]; 15 bins."""
 
 BINS = len(P_VALUE_EDGES) + 1
+
+BIN_WIDTHS = np.diff(P_VALUE_EDGES, prepend=0.0, append=1.0)
+"""(15,) float64: share of each bin where p-values are uniform, as they are for prompts like the fine-tuning set."""
 
 TOKEN_EDGES = np.array([4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512])
 """Inner edges of the length histogram: bin i holds edges[i-1] < tokens <= edges[i]; 16 bins."""
@@ -34,6 +39,7 @@ class Sketch:
         lengths: (16,) int64, token counts by :data:`TOKEN_EDGES`.
         languages: (L,) int64, prompts per language.
         fourier: (F,) int64, sums of random Fourier features times :data:`FIXED_POINT`; (0,) for a slice, which carries none.
+        words: (2, M) int64, codes and counts of :mod:`detectors.words` of prompts that no topic claims; (2, 0) for a slice.
     """
 
     n: int
@@ -47,6 +53,7 @@ class Sketch:
     lengths: NDArray[np.int64]
     languages: NDArray[np.int64]
     fourier: NDArray[np.int64]
+    words: NDArray[np.int64] = field(default_factory=lambda: NO_WORDS)
 
     def __add__(self, other: Self) -> "Sketch":
         """Exact sum. Raises ValueError when the numbers of topics or features differ: sketches of different bundles never add."""
@@ -66,6 +73,7 @@ class Sketch:
             self.lengths + other.lengths,
             self.languages + other.languages,
             self.fourier + other.fourier,
+            add_counts(self.words, other.words),
         )
 
     @property

@@ -54,7 +54,7 @@ class TopicBaseline:
         return self.stage in ("paging", "full")
 
     @classmethod
-    def fit(cls, counts: Counts, day: Counts, hour: Counts, delta: float, *, seasonal: bool = True) -> Self:
+    def fit(cls, counts: Counts, day: Counts, hour: Counts, delta: float, *, seasonal: bool = True, least_days: int = PAGING_DAYS) -> Self:
         """Learn from N rows, windows or hours in any order.
 
         upper = max(r (1 + t c sqrt(1 + 7 / D)), Clopper-Pearson upper limit at delta / (2 (K + 1))), lower likewise downwards; one
@@ -68,6 +68,7 @@ class TopicBaseline:
             hour: (N,) int64, hour of the week, 0 to 167.
             delta: probability that the limit of some share fails, in (0, 1); for each hour of the week.
             seasonal: shares by hour of the week; otherwise one for all hours.
+            least_days: whole days from which on variation is learned and not assumed; less than usual only where a check leaves days out.
 
         Raises:
             ValueError: no prompts, impossible counts or hours, fewer than two categories, arrays of different length, delta outside (0, 1).
@@ -84,7 +85,7 @@ class TopicBaseline:
         share = seen / np.maximum(prompts, 1)[:, None]
         spared = 7 if seasonal else 1
         days = table.whole_days().size
-        short = days < PAGING_DAYS
+        short = days < least_days
         categories = share.shape[1]
         effect, cv = np.full(categories, UNLEARNED_EFFECT), np.full(categories, ASSUMED_CV)
         pooled_cv, quantile = ASSUMED_CV, ASSUMED_QUANTILE

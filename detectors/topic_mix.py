@@ -261,6 +261,8 @@ class TopicMix:
         crossed, part = np.array(state["crossed"], np.int64).T, np.array(state["part"], np.float64).T
         if crossed.shape != (2, upper.shape[0]) or part.shape != crossed.shape or not (abs(crossed) < 2 * upper.shape[2]).all():
             raise ValueError("crossed and part must be (streams, 2) and name categories")
+        if not ((part >= 0) & (part <= 1 + 1e-9)).all():
+            raise ValueError("part must lie in [0, 1]")
         detector._crossed, detector._part = crossed, part
         return detector
 
@@ -269,6 +271,11 @@ def mixture(categories: int) -> NDArray[np.float64]:
     """(components,) float64, weights of the bets of a stream of K + 1 ``categories``: what a combined stream needs of them."""
     rises = np.full(RISE.size * categories, RISE_WEIGHT / (RISE.size * categories))
     return np.concatenate([rises, np.full(FALL.size * categories, (1 - RISE_WEIGHT) / (FALL.size * categories))])
+
+
+def rise_part(categories: int) -> float:
+    """Part of a stream's page rate with which the rise of one of K + 1 ``categories`` is bet on, as if it were a rate stream of its own."""
+    return RISE_WEIGHT / categories
 
 
 def _falling(null: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,9 @@
 
 A light guess for about two microseconds, good for the share of a language in a stream and not for a single prompt: short prompts
 without a function word are ``other``. Languages that share a script and are not listed are taken for a relative or for ``other``.
+
+What begins as the inside of a request and not as a sentence is ``other`` too, whatever words follow: markers of chat templates, JSON, XML.
+They tell that prompts are taken from the records otherwise than before.
 """
 
 import re
@@ -38,7 +41,7 @@ _SCRIPTS = (
 )
 
 LANGUAGES: tuple[str, ...] = (*_WORDS, *(name for name, _ in _SCRIPTS), "other")
-"""In the order of the counts in a sketch; the last takes what is not known."""
+"""In the order of the counts in a sketch; the last takes what is not known, and markup."""
 
 OTHER = len(LANGUAGES) - 1
 
@@ -49,6 +52,13 @@ _VOTES: dict[str, int] = {}  # one byte a language, so that adding votes is addi
 for _index, _listed in enumerate(_WORDS.values()):
     for _word in _listed.split():
         _VOTES[_word] = _VOTES.get(_word, 0) + (1 << 8 * _index)
+
+_OPENINGS = ("{", "[{", "<?xml", "System:", "SYSTEM:", "Human:", "User:", "USER:", "Instruction:", "Below is an instruction that describes")
+_FIRST = {opening[0] for opening in _OPENINGS}
+_MARKERS = re.compile(
+    r"<\||\[/?INST\]|<</?SYS>>|</?s>|<bos>|<(?:start|end)_of_turn>|#{2,3} ?(?:instruction|human|user|system|assistant|input|response)\b",
+    re.IGNORECASE,
+)
 
 _LETTERS = [(len(_WORDS) + i, re.compile(f"[{letters}]")) for i, (_, letters) in enumerate(_SCRIPTS)]
 
@@ -62,7 +72,20 @@ def languages(texts: Sequence[str]) -> NDArray[np.int8]:
     return np.fromiter((_language(text[:_READ]) for text in texts), np.int8, len(texts))
 
 
+def is_markup(text: str) -> bool:
+    """Whether a text begins with a marker of a chat template, or as JSON or XML.
+
+    >>> [is_markup(text) for text in ('<|im_start|>user', "### Instruction:", '{"prompt": "how"}', "is 3 < 4?", "#1 in line")]
+    [True, True, True, False, False]
+    """
+    if text[:1] in _FIRST and text.startswith(_OPENINGS):
+        return True
+    return ("<" in text or "[" in text or "##" in text) and _MARKERS.search(text) is not None  # nearly all texts end here
+
+
 def _language(text: str) -> int:
+    if is_markup(text):
+        return OTHER
     if not text.isascii():
         for index, letters in _LETTERS:
             if letters.search(text):

@@ -27,6 +27,9 @@ SEVERITIES = ("none", "warning", "critical")
 LEVELS = ("ticket", "page")
 KINDS = ("drift", "behaviour", "safety")
 
+SHADOW_STAGES = ("first_contact", "reference", "short", "unpromised", "paging", "full")
+"""Before a baseline is accepted the phase of learning, then how much the accepted one carries."""
+
 STAGES = ("poll", "score", "sketch", "flush", "close", "checkpoint")
 """Stages that are timed: the first four in the worker, the last two in the decider."""
 
@@ -136,6 +139,26 @@ DEFINITIONS: tuple[Definition, ...] = (
         ("model_name", "slice", "stream", "level"),
     ),
     Definition("tiltmeter_incidents_open", "gauge", "Open incidents, those of slices included.", ("model_name", "level")),
+    Definition("tiltmeter_shadow_info", "gauge", "Second bundle that judges beside the one in force; always 1.", ("model_name", "bundle")),
+    Definition("tiltmeter_shadow_stage", "gauge", "1 for how much the shadow's record carries, 0 for the others.", ("model_name", "stage")),
+    Definition(
+        "tiltmeter_shadow_strange_share_ratio",
+        "gauge",
+        "Share that the shadow finds strange in the newest closed window that had prompts.",
+        ("model_name",),
+    ),
+    Definition(
+        "tiltmeter_shadow_promise_kept",
+        "gauge",
+        "As tiltmeter_promise_kept, of the shadow's accepted baseline.",
+        ("model_name", "stream"),
+    ),
+    Definition(
+        "tiltmeter_shadow_incidents_total",
+        "counter",
+        "Incidents the shadow would have opened since it is one, those of slices included.",
+        ("model_name", "level"),
+    ),
 )
 """In the order in which they are exported and documented."""
 
@@ -248,6 +271,18 @@ class SeverityReading:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowReading:
+    """The second bundle of one model. ``promises``: stream -> whether kept; ``opened``: level -> incidents it would have opened."""
+
+    model_name: str
+    bundle: str
+    stage: str
+    share: float | None = None
+    promises: Mapping[str, bool] = field(default_factory=dict)
+    opened: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class DeciderReading:
     """What the decider knows; everything but ``active`` is exported by the active decider only.
 
@@ -269,6 +304,7 @@ class DeciderReading:
     severities: Sequence[SeverityReading] = ()
     incidents: Mapping[tuple[str, str], int] = field(default_factory=dict)
     opened: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
+    shadows: Sequence[ShadowReading] = ()
     stages: Mapping[str, Timing] = field(default_factory=dict)
 
 
@@ -407,9 +443,24 @@ def _streams(decider: DeciderReading) -> dict[str, list[Sample]]:
     return samples
 
 
+def _shadows(shadows: Sequence[ShadowReading]) -> dict[str, list[Sample]]:
+    return {
+        "tiltmeter_shadow_info": [((each.model_name, each.bundle), 1.0) for each in shadows],
+        "tiltmeter_shadow_stage": [((each.model_name, stage), float(each.stage == stage)) for each in shadows for stage in SHADOW_STAGES],
+        "tiltmeter_shadow_strange_share_ratio": [((each.model_name,), each.share) for each in shadows if each.share is not None],
+        "tiltmeter_shadow_promise_kept": [
+            ((each.model_name, stream), float(kept)) for each in shadows for stream, kept in each.promises.items()
+        ],
+        "tiltmeter_shadow_incidents_total": [
+            ((each.model_name, level), float(each.opened.get(level, 0))) for each in shadows for level in LEVELS
+        ],
+    }
+
+
 def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[Sample]]:
     return {
         **_streams(decider),
+        **_shadows(decider.shadows),
         "tiltmeter_watermark_timestamp_seconds": _single(decider.watermark),
         "tiltmeter_last_checkpoint_timestamp_seconds": _single(decider.last_checkpoint),
         "tiltmeter_open_windows": _single(decider.open_windows),

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.sketch import BINS, LENGTHS, Sketch
+from detectors.words import NO_WORDS, SESSIONS, code, count_codes
 from service.config import Config
 from service.decider.decider import Watched
 from service.records import Command, DeltaKey, Entry, Progress, Report
+from service.vocabulary import Vocabulary
 
 LENGTH = 60
 START = 1_699_920_000  # midnight in UTC
@@ -25,7 +28,20 @@ class Words:
 TOPICS = tuple(Words((name,), 0.25) for name in ("billing", "roaming", "sim", "contract"))
 
 
-def sketch(n: int = 100, strange: int = 5, far: int = 1, topics: tuple[int, ...] | None = None) -> Sketch:
+VOCABULARY = Vocabulary(("card", "refund", "wallet", "loan"), (800, 90, 80, 70), 10_000)
+
+
+def spoken(prompts: int, first: int = 0, **words: int) -> NDArray[np.int64]:
+    """Words of prompts of as many sessions, numbered from ``first``: each word is held by so many of them, evenly."""
+    codes = [code(-1, (first + i) % SESSIONS) for i in range(prompts)]
+    for word, count in words.items():
+        codes += [code(VOCABULARY.words.index(word), (first + i) % SESSIONS) for i in range(count)]
+    return count_codes(np.array(codes, np.int64))
+
+
+def sketch(
+    n: int = 100, strange: int = 5, far: int = 1, topics: tuple[int, ...] | None = None, words: NDArray[np.int64] = NO_WORDS
+) -> Sketch:
     counts = np.array(topics if topics is not None else (n, 0, 0, 0, 0), np.int64)
     return Sketch(
         n,
@@ -39,6 +55,7 @@ def sketch(n: int = 100, strange: int = 5, far: int = 1, topics: tuple[int, ...]
         np.zeros(LENGTHS, np.int64),
         np.zeros(2, np.int64),
         np.zeros(0, np.int64),
+        words,
     )
 
 
@@ -85,7 +102,7 @@ class Log:
 
 
 def watched(models: Mapping[str, float] | None = None) -> dict[str, Watched]:
-    return {name: Watched("B", NULLS, TOPICS, "team", weight) for name, weight in (models or {"bot": 1.0}).items()}
+    return {name: Watched("B", NULLS, TOPICS, "team", weight, vocabulary=VOCABULARY) for name, weight in (models or {"bot": 1.0}).items()}
 
 
 def history(days: int, rate: float = 0.03, n: int = 24_000) -> dict[str, Any]:

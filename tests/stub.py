@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from service.records import Prompt, Scores
+from service.vocabulary import Vocabulary
 
 TOPICS = 7
 
@@ -27,6 +28,9 @@ class StubScoring:
 
     def topics(self, model_name: str) -> int:
         return TOPICS
+
+    def vocabulary(self, model_name: str) -> Vocabulary | None:
+        return None
 
     def score(self, prompts: Sequence[Prompt]) -> Scores:
         if self._delay:

@@ -9,6 +9,7 @@ import yaml
 from typer.main import get_command
 
 from service.config import Config
+from service.decider.budget import PAGING, TICKETS
 from service.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +43,40 @@ def test_linked_files_exist(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not missing
+
+
+def _anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links, as GitHub makes it: repeated ones are numbered."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        plain = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+        number = 0
+        while (name := f"{plain}-{number}" if number else plain) in found:
+            number += 1
+        found.add(name)
+    return found
+
+
+@page
+def test_linked_headings_exist(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    local = [(page.parent / file if file else page, anchor) for file, anchor in links if "://" not in file]
+    missing = [f"{file.name}#{anchor}" for file, anchor in local if file.suffix == ".md" and anchor not in _anchors(file)]
+    assert not missing
+
+
+def test_every_stream_has_a_section_and_every_promise_names_its_check() -> None:
+    sections = re.findall(r"^### `(\w+)`", (ROOT / "docs/concepts.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(sections) == {*PAGING, *TICKETS}
+    columns: list[str] = []
+    for line in (ROOT / "docs/guarantees.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")] if line.startswith("| ") else []
+        if cells[:1] == ["promise"]:
+            columns = cells
+        elif cells:
+            assert len(cells) == len(columns), line
+            assert re.search(r"`(tests|benchmarks)/[\w/]+\.py", cells[columns.index("checked by")]), line
 
 
 @page

@@ -82,6 +82,7 @@ def whole_model(*, learned: bool = True) -> list[StreamCard]:
         "language": {"counted": "in german", "state": "ticket", "thresholds": tickets, "evidence": {"ticket": 0.0}},
         "length": {"counted": "of 65 to 96 tokens", "thresholds": tickets},
         "truncation": {"counted": "cut off", "thresholds": tickets, "share": 0.0004, "low": 0.0, "high": 0.002, "normal": 0.0003},
+        "volume": {"counted": "of blocks with unusually few or many prompts", "thresholds": tickets, "share": 0.0, "low": 0.0},
     }
     nothing = {"state": "learning", "thresholds": {"ticket": None, "page": None}, "share": None, "low": None, "high": None, "counted": ""}
     waits = {} if learned else nothing

@@ -24,10 +24,13 @@ def write_traffic(out: IO[str], first: int, days: int, seed: int, thin: int) -> 
     pool, number = Pool.write(Grammar.load(), 0), 0
     for day in range(first, first + days):
         traffic = play_day(pool, seed, day, EVENTS)
-        for time, text in zip(traffic.time[::thin].tolist(), traffic.text[::thin].tolist(), strict=True):
+        columns = (column[::thin].tolist() for column in (traffic.time, traffic.text, traffic.session))
+        for time, text, session in zip(*columns, strict=True):
             stamp = datetime.fromtimestamp(MONDAY + time, UTC).isoformat(timespec="milliseconds")
             messages = [{"role": "user", "content": pool.texts[text]}]
-            out.write(json.dumps({"id": f"p{number}", "time": stamp, "model": MODEL, "messages": messages}) + "\n")
+            out.write(
+                json.dumps({"id": f"p{number}", "time": stamp, "model": MODEL, "session_id": str(session), "messages": messages}) + "\n"
+            )
             number += 1
     return number
 

@@ -13,7 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import metrics
-from service.api import curation, expectations, history, ingest
+from service.api import bundles, curation, expectations, history, incident, ingest
 from service.api.docs import docs_page
 from service.api.page import status_page
 from service.api.state import AppState
@@ -56,7 +56,9 @@ def create_app(state: AppState) -> FastAPI:
     _pages(app, state)
     app.include_router(ingest.router)
     app.include_router(history.router)
+    app.include_router(incident.router)
     app.include_router(expectations.router)
+    app.include_router(bundles.router)
     app.include_router(curation.router)
     _errors(app)
     return app

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service.api.view import ModelCard, Status
 from service.records import Incident
 
-TELLING = ("topic_mix", "ood_share", "far_share", "new_topic", "truncation", "language", "length", "embedding_shift", "combined")
+TELLING = ("topic_mix", "ood_share", "far_share", "new_topic", "truncation", "language", "length", "embedding_shift", "combined", "volume")
 """What an incident of one model is told by when several are open: a topic has a name, a shift of the mean has none."""
 
 

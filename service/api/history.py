@@ -50,6 +50,7 @@ class BaselineChange(Request):
     )
     model: str = Field(description="Stable name of the model.")
     reason: str | None = Field(None, max_length=1000, description="Needed for accept and reset.")
+    shadow: bool = Field(False, description="Of the model's shadow instead of the bundle in force.")
     anyway: bool = Field(False, description="For accept: also when too little is learned. The audit, the log and the page say so.")
     history: str | None = Field(None, max_length=3_000_000, description="For learn: what `tiltmeter baseline learn` makes.")
     blocks: dict[str, list[tuple[int, int, int]]] | None = Field(
@@ -131,17 +132,16 @@ def close(state: State, incident: IncidentId, body: Closing) -> Submitted:
 
 @router.get("/v1/baseline", tags=["baseline"], summary="What every stream is tested against")
 def baselines(state: State) -> dict[str, Any]:
-    """Null, learned rate, accepted baseline and candidate of every model and stream."""
+    """Null, learned rate, accepted baseline and candidate of every model and stream; under `shadow` the same of the models' shadows."""
     status = state.status()
-    return {"baselines": [as_json(row) for row in status.baselines], "window": status.window}
+    rows, shadow = ([as_json(row) for row in each] for each in (status.baselines, status.shadow_baselines))
+    return {"baselines": rows, "shadow": shadow, "window": status.window}
 
 
 @router.post("/v1/baseline", tags=["baseline"], summary="Accept, reset or learn a baseline", status_code=202, dependencies=[Writer])
 def change_baseline(state: State, body: BaselineChange) -> Submitted:
     """Change what is held normal for a model; audited."""
-    known = [model.name for model in state.status().models]
-    if known and body.model not in known:
-        raise HTTPException(404, f"model: no model is called {body.model!r}; known: {', '.join(known)}")
+    known_model(state, body.model)
     if body.action == "learn" and body.history:
         arguments: dict[str, Any] = {"model": body.model, "history": body.history, "source": body.source or "history"}
     elif body.action == "learn":
@@ -159,6 +159,8 @@ def change_baseline(state: State, body: BaselineChange) -> Submitted:
         raise HTTPException(422, "anyway: only for accept")
     else:
         arguments = {"model": body.model, "reason": body.reason, **({"anyway": True} if body.anyway else {})}
+    if body.shadow:
+        arguments["shadow"] = True
     return submit(state, f"baseline.{body.action}", body.actor, arguments)
 
 
@@ -176,6 +178,13 @@ def submit(state: AppState, kind: str, actor: str, arguments: dict[str, Any]) ->
     command = Command(uuid.uuid4().hex, kind, actor, state.clock(), arguments)
     state.submit(command)
     return Submitted(command=command.id)
+
+
+def known_model(state: AppState, name: str) -> None:
+    """404 for a model that is not configured, where this process knows."""
+    known = [model.name for model in state.status().models]
+    if known and name not in known:
+        raise HTTPException(404, f"model: no model is called {name!r}; known: {', '.join(known)}")
 
 
 def _known(state: AppState, incident: str) -> None:

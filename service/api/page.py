@@ -8,6 +8,7 @@ from importlib.resources import files
 from service.api import words
 from service.api.cards import model_card
 from service.api.headline import Headline, headline, lead_incident
+from service.api.histogram import p_value_plot
 from service.api.view import Monitor, Status
 from service.records import Incident
 
@@ -191,9 +192,15 @@ def _incident(incident: Incident, lesser: Sequence[Incident], now: float) -> str
         f'<li class="{tone}"><div class="line1"><span>{escape(subject)}</span>'
         f'<span class="pill {"quiet" if closed else tone}">{escape(what)}</span>'
         f'<time datetime="{words.iso(incident.opened)}">{words.clock(incident.opened)}</time></div>'
-        f"<p>{escape(incident.explanation)}</p>{reason}"
+        f"<p>{escape(incident.explanation)}</p>{_p_values(incident)}{reason}"
         f"<p>{end} · owner {escape(incident.owner)}{again} · <code>{escape(incident.id)}</code>{also}</p></li>"
     )
+
+
+def _p_values(incident: Incident) -> str:
+    """In sight while it is open, behind a click once it is closed."""
+    plot = p_value_plot(incident)
+    return f"<details><summary>How strange prompts were</summary>{plot}</details>" if plot and incident.closed is not None else plot
 
 
 def _also(lesser: Incident, incident: Incident) -> str:

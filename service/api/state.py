@@ -68,8 +68,22 @@ class Queries(Protocol):
         """Commands and what became of them, newest first."""
         ...
 
-    def examples(self, model: str, since: float, until: float, stored_after: float, limit: int) -> Sequence[Example]:
-        """Redacted texts of strange prompts, the strangest first."""
+    def incident(self, id: str) -> Incident | None:
+        """One incident by id."""
+        ...
+
+    def examples(
+        self,
+        model: str,
+        since: float,
+        until: float,
+        stored_after: float,
+        limit: int,
+        *,
+        slice: str | None = None,
+        topics: Sequence[int] | None = None,
+    ) -> Sequence[Example]:
+        """Redacted texts of strange prompts, the strangest first; of one slice and of these topics where they are given."""
         ...
 
 
@@ -87,6 +101,7 @@ class AppState:
         score: None where this process does not score.
         token: bearer token for everything that writes; open_writes: take writes without one (the demonstration).
         keep_text: seconds that redacted texts are kept; None where storing text is switched off.
+        show_examples: whether the texts behind an incident are shown, to who has the token.
         patience: seconds a post waits to be counted before it is told to ask again.
     """
 
@@ -104,6 +119,7 @@ class AppState:
     open_writes: bool = False
     max_body_bytes: int = 8_000_000
     keep_text: float | None = None
+    show_examples: bool = False
     patience: float = 60.0
     clock: Callable[[], float] = time.time
 

@@ -73,13 +73,26 @@ class StreamCard:
 
 
 @dataclass(frozen=True, slots=True)
+class MedianTopic:
+    """The topic of median size in an accepted baseline: its share, the null of its rise in the middle hour of the week (minimum effect
+    included), its design effect, and how many categories the stream bets on.
+    """
+
+    share: float
+    null: float
+    design_effect: float
+    categories: int
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """What one stream is tested against and what has been learned: one row of ``/v1/baseline``. None where there is nothing yet.
 
     ``slice`` is empty for the whole model; ``bound`` is that of an hour in the middle where hours of the week have their own; ``promise``:
     whether the replay at acceptance was consistent with the budget of pages, ``told``: the same in words, ``smallest_budget``: windows per
     false page at which the promise would hold; ``why``: why the stream may not page; ``bounds``: lowest and highest bound of the week;
-    ``prompts``: mean number in a window; ``false_page_every``: seconds that one false page of this stream is worth.
+    ``prompts``: mean number in a window; ``false_page_every``: seconds that one false page of this stream is worth;
+    ``median_topic``: of ``topic_mix``.
     """
 
     model_name: str
@@ -102,6 +115,7 @@ class Baseline:
     bounds: tuple[float, float] | None = None
     prompts: float | None = None
     false_page_every: float | None = None
+    median_topic: MedianTopic | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,28 @@ class Expected:
     until: float
     actor: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The bundles of one model: one row of ``/v1/bundles``. Bundles are digests; what is None is not there, or not known yet.
+
+    ``former``: what a rollback puts back; ``share``: of strange prompts in the newest window, by the bundle in force and by the shadow;
+    ``stage``: how much the shadow's record carries (:data:`service.metrics.SHADOW_STAGES`), from ``days`` and ``prompts``;
+    ``would_open``: level -> incidents the shadow would have opened since it is one.
+    """
+
+    model_name: str
+    in_force: str
+    former: str | None = None
+    share: float | None = None
+    shadow: str | None = None
+    shadow_share: float | None = None
+    stage: str | None = None
+    days: int | None = None
+    prompts: int | None = None
+    accepted_by: str | None = None
+    would_open: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +206,10 @@ class Monitor:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything on the page. ``now`` is the wall clock; incidents: open, oldest first; recent: closed, newest first."""
+    """Everything on the page. ``now`` is the wall clock; incidents: open, oldest first; recent: closed, newest first.
+
+    ``shadow_baselines``: rows of the models' shadows; ``bundles``: which bundle is in force.
+    """
 
     now: float
     models: Sequence[ModelCard]
@@ -180,6 +219,8 @@ class Status:
     baselines: Sequence[Baseline] = ()
     expectations: Sequence[Expected] = ()
     window: float = 60.0
+    shadow_baselines: Sequence[Baseline] = ()
+    bundles: Sequence[InForce] = ()
 
     @property
     def worst(self) -> str:

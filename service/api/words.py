@@ -22,9 +22,10 @@ STREAMS = {
     "language": ("Language", "share of the one language that moved most"),
     "length": ("Length", "share of the one range of tokens that moved most"),
     "truncation": ("Cut off", "share of prompts cut at the encoder's limit"),
+    "volume": ("Volume", "share of blocks (15 or 60 min) with far fewer or more prompts than usual at their hour of the week"),
 }
 
-TICKET_ONLY = ("new_topic", "language", "length", "truncation")
+TICKET_ONLY = ("new_topic", "language", "length", "truncation", "volume")
 """Streams that never page."""
 
 

@@ -11,10 +11,11 @@ from service.bundle.files import (
     TOKENIZER,
     TOPIC_NAMES,
     TOPICS,
+    WORDS,
     encoder_digest,
     sha256,
 )
-from service.bundle.manifest import SCHEMA, Counts, EncoderSettings, Manifest, Settings
+from service.bundle.manifest import SCHEMA, Counts, EncoderSettings, Extraction, Manifest, Settings
 
 __all__ = [
     "CALIBRATION",
@@ -27,9 +28,11 @@ __all__ = [
     "TOKENIZER",
     "TOPICS",
     "TOPIC_NAMES",
+    "WORDS",
     "Bundle",
     "Counts",
     "EncoderSettings",
+    "Extraction",
     "Manifest",
     "Settings",
     "TopicInfo",

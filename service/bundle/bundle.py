@@ -6,16 +6,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from detectors.calibration import Calibration
 from service.bundle.describe import describe
-from service.bundle.files import CALIBRATION, ENCODER_GRAPH, MANIFEST, REFERENCE, SCORER_GRAPH, TOKENIZER, TOPICS, encoder_digest, sha256
+from service.bundle.files import (
+    CALIBRATION,
+    ENCODER_GRAPH,
+    MANIFEST,
+    REFERENCE,
+    SCORER_GRAPH,
+    TOKENIZER,
+    TOPICS,
+    WORDS,
+    encoder_digest,
+    sha256,
+)
+from service.bundle.landmarks import read_landmarks
 from service.bundle.manifest import SCHEMA, Manifest
 from service.bundle.names import read_names
 from service.errors import ConfigError
+from service.vocabulary import Vocabulary
 
 _REQUIRED = (ENCODER_GRAPH, TOKENIZER, SCORER_GRAPH, REFERENCE, CALIBRATION, TOPICS)
 
@@ -39,6 +53,7 @@ class Bundle:
         topics: K topics, in the order of the indices in Scores, under the names that people gave them.
         fitted: the same under the words that ``fit`` found.
         calibration: sorted scores of the held-out rows.
+        vocabulary: words of the set that may be shown; None in a bundle fitted before there was a list.
     """
 
     path: Path
@@ -47,6 +62,7 @@ class Bundle:
     topics: Sequence[TopicInfo]
     fitted: Sequence[TopicInfo]
     calibration: Calibration
+    vocabulary: Vocabulary | None = None
 
     @classmethod
     def load(cls, path: Path | str) -> "Bundle":
@@ -78,7 +94,8 @@ class Bundle:
         digest = sha256(path / MANIFEST)
         names = read_names(path, digest, len(fitted))
         topics = tuple(TopicInfo(tuple(names[i].split()), topic.share) if i in names else topic for i, topic in enumerate(fitted))
-        return cls(path, digest, manifest, topics, fitted, _read_calibration(path / CALIBRATION))
+        vocabulary = _read_vocabulary(path / WORDS) if WORDS in manifest.files else None
+        return cls(path, digest, manifest, topics, fitted, _read_calibration(path / CALIBRATION), vocabulary)
 
     @property
     def encoder_digest(self) -> str:
@@ -89,6 +106,13 @@ class Bundle:
     def nulls(self) -> Mapping[str, float]:
         """PAC bound of the share of each flag under no change: keys ``strange`` and ``far``; no minimum effect in it."""
         return self.manifest.nulls
+
+    def landmarks(self) -> NDArray[np.float32]:
+        """(K, F) float32, Fourier features at the centre of each topic: says in words where the mean embedding went.
+
+        Read from the scorer's graph without its reference vectors. Cost: about 0.2 s, most of it the import of onnx.
+        """
+        return read_landmarks(self.path / SCORER_GRAPH)
 
     def describe(self) -> str:
         """What the bundle is, for ``tiltmeter bundle show``: plain lines, no prompt text."""
@@ -105,6 +129,12 @@ def save_topics(path: Path, topics: Sequence[TopicInfo]) -> None:
     """Write the topics as JSON."""
     rows = [{"words": list(topic.words), "share": round(topic.share, 6)} for topic in topics]
     path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def save_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
+    """Write the allow-list as JSON, most frequent words first."""
+    content = {"rows": vocabulary.total, "words": [list(pair) for pair in zip(vocabulary.words, vocabulary.rows, strict=True)]}
+    path.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def save_manifest(path: Path, manifest: Manifest) -> None:
@@ -146,3 +176,12 @@ def _read_calibration(path: Path) -> Calibration:
         return Calibration.from_arrays(load_file(path))
     except (SafetensorError, ValueError, KeyError) as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _read_vocabulary(path: Path) -> Vocabulary:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        words, rows = zip(*content["words"], strict=True) if content["words"] else ((), ())
+        return Vocabulary(tuple(map(str, words)), tuple(map(int, rows)), int(content["rows"]))
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path}: not a list of words and the rows that hold them; fit the bundle again") from None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from service.bundle.detection import RISES, SLICE_BUDGET, SLICES, STREAMS, detection, limits, said
+from service.bundle.detection import RISES, SLICE_BUDGET, SLICES, STREAMS, UNTOLD, detection, limits, said, swap
 from service.bundle.manifest import Manifest
 
 _TOPICS_SHOWN = 10
@@ -21,8 +21,8 @@ def describe(manifest: Manifest, digest: str, topics: Sequence[tuple[tuple[str, 
         f"reference    {counts.reference:,} rows",
         f"calibration  {counts.calibration:,} rows ({settings.calibration_from}), worth {counts.calibration_effective:,.0f} "
         "independent ones",
-        f"score        {settings.neighbours} neighbours, density weight {settings.density_weight}, head on {settings.head}, "
-        f"weight {settings.head_weight}",
+        f"score        {settings.neighbours} neighbours, density weight {settings.density_weight}; linear heads on {settings.head}: "
+        f"{settings.heads}, weight {settings.head_weight}, density weight {settings.head_density_weight}",
         f"text         {settings.text}; {manifest.truncated:.2%} of rows cut at {encoder.max_length} tokens",
         "scripts      " + ", ".join(f"{name} {share:.1%}" for name, share in manifest.scripts.items()),
         "nulls        "
@@ -30,7 +30,7 @@ def describe(manifest: Manifest, digest: str, topics: Sequence[tuple[tuple[str, 
         + f" (wrong with chance {manifest.delta})",
     ]
     lines += [f"warning      {warning}" for warning in manifest.warnings]
-    lines += _detection(manifest)
+    lines += [*_detection(manifest), *_swap(topics)]
     largest = sorted(topics, key=lambda topic: -topic[1])[:_TOPICS_SHOWN]
     lines.append(f"topics       {manifest.topics}, the largest:")
     lines += [f"  {share:6.1%}  {' '.join(words) or '(no word may be shown)'}" for words, share in largest]
@@ -50,3 +50,16 @@ def _detection(manifest: Manifest) -> list[str]:
             cells = [said(delays[row], table.never) for delays in reach]
             lines.append(f"  {f'{100 * rise:+g} points':>16}" + "".join(f"{cell:>24}" for cell in cells))
     return [*lines, f"  {limits(table)}"]
+
+
+def _swap(topics: Sequence[tuple[tuple[str, ...], float]]) -> list[str]:
+    """What moves to one topic, once a baseline of four weeks like the fine-tuning set is accepted."""
+    found = swap(tuple(share for _, share in topics))
+    if found is None:
+        return []
+    lines = [f"  prompts that move to one topic of median size ({found.share:.1%}), after 28 days alike are accepted:"]
+    lines.append(f"  {'':<16}" + "".join(f"{f'{speed} prompts/s':>24}" for speed in found.rates))
+    for row, rise in enumerate(RISES):
+        cells = [said(delays[row], found.never[speed]) for speed, delays in found.rates.items()]
+        lines.append(f"  {f'{100 * rise:+g} points':>16}" + "".join(f"{cell:>24}" for cell in cells))
+    return [*lines, f"  embedding_shift: {UNTOLD}"]

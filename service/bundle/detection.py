@@ -4,8 +4,12 @@ import math
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+
 from detectors.calibration import STRANGE
-from detectors.delay import Delay, detection_table, smallest_rise
+from detectors.delay import Delay, detection_table, no_sooner, smallest_rise
+from detectors.topic_baseline import WEEK_HOURS, TopicBaseline
+from detectors.topic_mix import rise_part
 
 RATES = (5, 50, 500)
 """Prompts per second of one model."""
@@ -25,7 +29,17 @@ STREAMS = 5
 WINDOW = 60.0
 """Seconds of a window."""
 
+UNTOLD = (
+    "how large a share of prompts it takes depends on how far these lie from what they replace, which no count tells; "
+    "measured figures are in benchmarks/README.md"
+)
+"""Why embedding_shift has no rows."""
+
+LEARNED_DAYS = 28
+"""Days of the baseline that the rows of a topic assume."""
+
 _SLICE_STREAMS = 2
+_DELTA = 0.001
 _BUDGET = 90 * 86_400.0
 _MIN_EFFECT = 0.005
 _RUNS = 100
@@ -73,6 +87,50 @@ def detection(bound: float) -> Detection:
         for speed in RATES
     }
     return Detection(table, smallest_rise(null, flag_rate=STRANGE))
+
+
+class Swap(NamedTuple):
+    """Delays of a page when prompts move to the topic of median size, by prompts per second; ``share``: of that topic.
+
+    ``never``: by prompts per second, a rise of this share or less is never told from chance.
+    """
+
+    share: float
+    rates: dict[int, list[Delay]]
+    never: dict[int, float]
+
+
+@cache
+def swap(topics: tuple[float, ...]) -> Swap | None:
+    """What ``topic_mix`` tells of a set with these shares of ``topics``, once four weeks of prompts like it, all days alike, are accepted.
+
+    None without topics. Cost: about 2 s the first time.
+    """
+    shares = np.maximum(np.append(topics, 1 - sum(topics)), 1e-4)
+    shares /= shares.sum()
+    if not topics:
+        return None
+    at = int(np.argsort(shares[:-1])[len(topics) // 2])
+    hour, rng = np.arange(LEARNED_DAYS * 24), np.random.default_rng(0)
+    rates, never = {}, {}
+    for speed in RATES:
+        counts = rng.multinomial(speed * 3600, shares, hour.size)
+        learned = TopicBaseline.fit(counts, hour // 24, hour % WEEK_HOURS, _DELTA)
+        null, share = float(np.median(learned.upper[:, at])) + _MIN_EFFECT, float(shares[at])
+        page_rate, part = WINDOW / _BUDGET / STREAMS, rise_part(shares.size)
+        delays = detection_table(
+            null,
+            float(learned.design_effect[at]),
+            page_rate=page_rate * part,
+            flag_rate=share,
+            prompts_per_window=speed * WINDOW,
+            rises=RISES,
+            sensitivity=1.0,
+            runs=_RUNS,
+        )
+        rates[speed] = no_sooner(delays, page_rate, part)
+        never[speed] = smallest_rise(null, flag_rate=share, sensitivity=1.0)
+    return Swap(float(shares[at]), rates, never)
 
 
 def limits(table: Detection) -> str:

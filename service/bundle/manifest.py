@@ -49,8 +49,17 @@ class Settings(_Section):
     calibration_from: str = Field(description="split: held out from the set; files: given apart.")
     neighbours: int = Field(description="k of the nearest-neighbour distance.")
     density_weight: float = Field(description="Weight of the local density.")
-    head: str = Field(description="labels, topics or none: what the linear head was trained on.")
-    head_weight: float = Field(description="Weight of the head against 1 - weight for the distance, both standardised.")
+    head: str = Field(description="labels, topics or none: what the linear heads were trained on.")
+    heads: int = Field(default=1, description="Number of heads.")
+    head_weight: float = Field(description="Weight of the heads together against 1 - weight for the distance, both standardised.")
+    head_density_weight: float = Field(default=0.0, description="Weight of the neighbours' largest logits, subtracted from the head's.")
+
+
+class Extraction(_Section):
+    """What the rows were like when they were read; production is held against it before anything is learned."""
+
+    languages: dict[str, float] = Field(description="Share of texts by language, as service.language guesses it.")
+    lengths: list[float] = Field(description="Share of rows by number of tokens, in the bins of a sketch.")
 
 
 class Manifest(_Section):
@@ -63,6 +72,7 @@ class Manifest(_Section):
     settings: Settings
     truncated: float = Field(ge=0, le=1, description="Share of rows cut at max_length.")
     scripts: dict[str, float] = Field(description="Share of rows by writing system, a light guess at language.")
+    extraction: Extraction | None = Field(None, description="Languages and lengths of the rows; bundles made before it have none.")
     topics: int = Field(ge=0, description="Number of topics.")
     nulls: dict[str, float] = Field(description="PAC bounds of the shares 'strange' and 'far' under no change.")
     delta: float = Field(description="Chance, over the calibration draw, that any of the bounds does not hold.")

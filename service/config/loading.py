@@ -90,6 +90,7 @@ def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
     except ValidationError as error:
         raise ConfigError("\n".join(explain(path, lines, overridden, detail) for detail in error.errors())) from None
     _check_names(path, config)
+    _check_examples(path, lines, config)
     _check_options(path, lines, config)
     return config
 
@@ -176,6 +177,15 @@ def _check_names(file: Path, config: Config) -> None:
             if other := owner.get(wire):
                 raise ConfigError(f"{file}: models.{name}.wire_names: '{wire}' already means model '{other}'")
             owner[wire] = name
+
+
+def _check_examples(file: Path, lines: Mapping[KeyPath, int], config: Config) -> None:
+    """Refuse to show texts that nobody keeps."""
+    if config.explain.examples != "none" and config.curation.store_text == "none":
+        place = where(file, lines, ("explain", "examples"))
+        raise ConfigError(
+            f"{place}: given 'redacted', but no text is kept; expected: curation.store_text: redacted beside it, or none here"
+        )
 
 
 def _check_options(file: Path, lines: Mapping[KeyPath, int], config: Config) -> None:

@@ -56,7 +56,7 @@ def _default(field: FieldInfo) -> str:
     if isinstance(field.default, bool):
         return str(field.default).lower()
     if isinstance(field.default, float):
-        return f"`{field.default:g} s`" if _converted(field) else f"`{field.default:g}`"
+        return f"`{field.default:.10g} s`" if _converted(field) else f"`{field.default:g}`"
     return f"`{field.default}`"
 
 

@@ -20,6 +20,10 @@ class Fields(Settings):
     model: str | None = Field("model", description="Name of the model that was asked.")
     id: str | None = Field("id", description="Identity of the record.")
     slice: str | None = Field(None, description="Field whose configured values become slices.")
+    session: str | None = Field(
+        None,
+        description="What tells one conversation or user from another. Unset: the usual names, such as session_id, conversation_id, user.",
+    )
 
 
 class Kafka(Settings):
@@ -89,6 +93,9 @@ class Model(Settings):
     """One monitored model."""
 
     bundle: Path = Field(description="Directory made by `tiltmeter fit`.")
+    shadow: Path | None = Field(
+        None, description="A second bundle that scores and learns beside the one in force and wakes nobody, until `bundle promote`."
+    )
     owner: str = Field("unowned", description="Who is told; a label of the alert.")
     wire_names: list[str] = Field(
         default_factory=list, description="Names seen on the wire that mean this model; * matches. Unset: the model's own name."
@@ -161,6 +168,26 @@ class Curation(Settings):
     per_window: int = Field(20, gt=0, description="Most texts kept of one model in one window, by each worker.")
 
 
+class History(Settings):
+    """How long rows of the history are kept, in event time. Incidents, baselines and the audit stay for good."""
+
+    keep: Seconds = Field(2592000.0, gt=0, description="Time after which verdicts and windows are deleted.")
+    slices_by_hour_after: Seconds = Field(
+        86400.0,
+        ge=3600,
+        description="Time after which the windows of slices are summed by the hour. Of a quiet slice one verdict an hour is kept.",
+    )
+
+
+class Explain(Settings):
+    """What an incident tells beside its words and numbers."""
+
+    examples: Literal["none", "redacted"] = Field(
+        "none",
+        description="redacted: show the kept prompts behind an incident, to whoever has the token. Needs curation.store_text: redacted.",
+    )
+
+
 class Http(Settings):
     """The one port."""
 
@@ -190,11 +217,16 @@ class Config(Settings):
         default_factory=SqlLedger, description="Where counts and positions are kept together: kind sql or kafka."
     )
     store: str = Field("sqlite:///tiltmeter-history.db", description="SQLAlchemy URL of the history for people.")
+    history: History = Field(
+        default_factory=History,
+        description="How long rows of the history are kept, in event time; incidents, baselines and the audit stay.",
+    )
     models: dict[str, Model] = Field(min_length=1, description="Monitored models by their stable name.")
     budgets: Budgets = Field(default_factory=Budgets, description="Accepted false alarms.")
     windows: Windows = Field(default_factory=Windows, description="Event-time windows.")
     detection: Detection = Field(default_factory=Detection, description="What counts as a change.")
     curation: Curation = Field(default_factory=Curation, description="Strange prompts kept for labelling; off unless switched on.")
+    explain: Explain = Field(default_factory=Explain, description="What an incident tells beside its words and numbers.")
     targets: dict[str, Target] = Field(default_factory=dict, description="Endpoints that are probed, by name.")
     judges: dict[str, Judge] = Field(default_factory=dict, description="Models that grade answers, by name.")
     probes: Probes = Field(default_factory=Probes, description="What is asked, how often, and how far that may go.")

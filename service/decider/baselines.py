@@ -13,6 +13,7 @@ from detectors.embedding_baseline import EmbeddingBaseline
 from detectors.promise import Promise
 from detectors.seasonal import WEEK_HOURS, SeasonalBaseline
 from detectors.topic_baseline import TopicBaseline
+from detectors.volume_baseline import VolumeBaseline
 from service.decider.encoding import decode_array, decode_packed, decode_state, encode_array, encode_packed, encode_state
 
 STREAMS: Mapping[str, str] = {"ood_share": "strange", "far_share": "far"}
@@ -70,15 +71,17 @@ class Baseline:
 
     Attributes:
         rates: (slice, stream) -> rates by hour of the week, of what had prompts.
-        promises: stream of the whole model -> what the replay said; a slice goes by the same stream of its model.
+        promises: (slice, stream) -> what the replay said of each stream that it covers.
         mixes: topic_mix, language, length -> shares of their categories; without windows to learn from none.
         shift: of the embedding; None where nothing was learned.
         prompts, days: learned; first, last: the days it was learned from, as ISO dates, None where only counts were given.
+        volume: how many prompts come when; None where too little was learned.
         objection: what speaks against it; one that is accepted all the same keeps it.
+        p_values: prompts by p-value (detectors.sketch.P_VALUE_EDGES); None where only flags were given.
     """
 
     rates: Mapping[Place, SeasonalBaseline]
-    promises: Mapping[str, Kept]
+    promises: Mapping[Place, Kept]
     mixes: Mapping[str, TopicBaseline]
     shift: EmbeddingBaseline | None
     source: str
@@ -90,6 +93,8 @@ class Baseline:
     actor: str | None = None
     reason: str | None = None
     objection: str | None = None
+    p_values: tuple[int, ...] | None = None
+    volume: VolumeBaseline | None = None
 
     def null(self, slice_: str, stream: str) -> Null:
         """What a rate stream is tested against with this in force."""
@@ -104,13 +109,18 @@ class Baseline:
 
     def why(self, slice_: str, stream: str) -> str | None:
         """What keeps a rate stream from paging; None where nothing does."""
-        rate, promise = self.rates[slice_, stream], self.promises.get(stream)
+        rate = self.rates[slice_, stream]
         if stream in TICKET_RATES:
             return "this stream opens tickets only"
         if rate.stage == "short":
             return f"{rate.days} of the {PAGING_DAYS} whole days that paging needs are learned"
         if rate.stage == "unpromised":
             return f"its days differ by {rate.day_cv:.0%}, more than a bound could allow for"
+        return self.broken(slice_, stream)
+
+    def broken(self, slice_: str, stream: str) -> str | None:
+        """Why the replay keeps a stream from paging; None where it does not. A slice that was not replayed goes by its model."""
+        promise = self.promises.get((slice_, stream)) or self.promises.get(("", stream))
         return promise.reason if promise is not None and not promise.kept else None
 
     def to_json(self) -> str:
@@ -119,9 +129,11 @@ class Baseline:
             {
                 **{name: getattr(self, name) for name in _PLAIN},
                 "rates": rates_to_json(self.rates),
-                "promises": {stream: [kept.kept, kept.reason, kept.smallest_budget] for stream, kept in self.promises.items()},
+                "promises": [[*place, kept.kept, kept.reason, kept.smallest_budget] for place, kept in self.promises.items()],
                 "mixes": {stream: _mix_to_json(mix) for stream, mix in self.mixes.items()},
                 "shift": self.shift and shift_to_json(self.shift),
+                "p_values": self.p_values,
+                "volume": self.volume and encode_state(self.volume.snapshot()),
             }
         )
 
@@ -131,11 +143,18 @@ class Baseline:
         state = decode_packed(packed)
         return cls(
             rates=rates_from_json(state["rates"]),
-            promises={stream: Kept(*kept) for stream, kept in state["promises"].items()},
+            promises={(slice_, stream): Kept(*kept) for slice_, stream, *kept in _places(state["promises"])},
             mixes={stream: _mix_from_json(mix) for stream, mix in state["mixes"].items()},
             shift=state["shift"] and shift_from_json(state["shift"]),
+            p_values=tuple(state["p_values"]) if state.get("p_values") else None,
+            volume=state["volume"] and VolumeBaseline.restore(decode_state(state["volume"])),
             **{name: state[name] for name in _PLAIN},
         )
+
+
+def _places(promises: Any) -> Sequence[Sequence[Any]]:
+    """Verdicts by slice and stream; a state of before slices had their own names streams alone."""
+    return [["", stream, *kept] for stream, kept in promises.items()] if isinstance(promises, dict) else promises
 
 
 _PLAIN = ("source", "prompts", "days", "first", "last", "accepted", "actor", "reason", "objection")

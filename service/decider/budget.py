@@ -25,7 +25,7 @@ MIXES = tuple(TABLES)
 PAGING = ("ood_share", "far_share", "topic_mix", "embedding_shift", "combined")
 """Streams of a whole model that may page and open tickets."""
 
-TICKETS = ("new_topic", "language", "length", "truncation")
+TICKETS = ("new_topic", "language", "length", "truncation", "volume")
 """Streams of a whole model that open tickets at most."""
 
 SLICED = ("ood_share", "far_share")

@@ -5,12 +5,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from service.decider.baselines import STREAMS
-from service.decider.fitting import usual_bound
-from service.decider.incidents import VERDICTS, Incidents
-from service.decider.judge import Judge
-from service.decider.learning import Learning, Refused
-from service.records import WHOLE, AuditEntry, BaselineEntry, Command
+from service.decider.acceptance import entries
+from service.decider.bench import Bench
+from service.decider.in_force import Switched
+from service.decider.incidents import VERDICTS
+from service.decider.learning import Refused
+from service.records import AuditEntry, BaselineEntry, Command
 
 REMEMBERED = 10_000
 """Command ids kept, so that a repeat does nothing."""
@@ -20,10 +20,16 @@ _BULKY = ("blocks", "topics", "history")
 
 
 class Commands:
-    """Applies commands and keeps what became of them for the audit."""
+    """Applies commands and keeps what became of them for the audit.
 
-    def __init__(self, judge: Judge, incidents: Incidents, learning: Mapping[str, Learning]) -> None:
-        self._judge, self._incidents, self._learning = judge, incidents, learning
+    Args:
+        live, shadow: what judges the bundles in force, and the shadows.
+        switched: by model; a command that switches writes here which bundle is to be in force from now on.
+        configured: model name -> digest that the configuration names as its bundle.
+    """
+
+    def __init__(self, live: Bench, shadow: Bench | None, switched: dict[str, Switched], configured: Mapping[str, str]) -> None:
+        self._live, self._shadow, self._switched, self._configured = live, shadow, switched, configured
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._audit: list[AuditEntry] = []
         self._baselines: list[BaselineEntry] = []
@@ -35,12 +41,18 @@ class Commands:
             "baseline.reset": self._reset,
             "expect.add": self._expect,
             "expect.remove": self._unexpect,
+            "bundle.promote": self._promote,
+            "bundle.rollback": self._rollback,
         }
 
-    def apply(self, command: Command) -> None:
-        """Apply one command; what cannot be applied is refused, with the reason in the audit, and never fatal."""
+    def apply(self, command: Command) -> bool:
+        """Apply one command; what cannot be applied is refused, with the reason in the audit, and never fatal.
+
+        True: another bundle is to be in force from now on.
+        """
         if command.id in self._seen:
-            return
+            return False
+        before = dict(self._switched)
         self._seen[command.id] = None
         while len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
@@ -51,6 +63,7 @@ class Commands:
             outcome = f"refused: {refused}"
         shown = {key: value for key, value in command.arguments.items() if key not in _BULKY}
         self._audit.append(AuditEntry(command.id, command.time, command.actor, command.kind, shown, outcome))
+        return self._switched != before
 
     def drain(self) -> tuple[tuple[BaselineEntry, ...], tuple[AuditEntry, ...]]:
         """Accepted baselines and audit since the last call."""
@@ -59,7 +72,7 @@ class Commands:
         return rows
 
     def _acknowledge(self, command: Command) -> str:
-        place = self._incidents.acknowledge(_text(command, "incident"), command.actor, command.time)
+        place = self._live.incidents.acknowledge(_text(command, "incident"), command.actor, command.time)
         return _found(place is not None, "acknowledged")
 
     def _close(self, command: Command) -> str:
@@ -67,32 +80,32 @@ class Commands:
         if verdict not in VERDICTS:
             raise Refused(f"verdict must be one of {', '.join(VERDICTS)}")
         reason = str(command.arguments.get("reason") or "")
-        place = self._incidents.close(_text(command, "incident"), command.actor, command.time, verdict, reason)
+        place = self._live.incidents.close(_text(command, "incident"), command.actor, command.time, verdict, reason)
         if place is not None:
-            self._judge.watch(place, on=False)
+            self._live.judge.watch(place, on=False)
         return _found(place is not None, f"closed as {verdict}")
 
     def _learn(self, command: Command) -> str:
-        return self._of(command).learn(command.arguments)
+        model, bench = self._of(command)
+        return bench.learning[model].learn(command.arguments)
 
     def _accept(self, command: Command) -> str:
-        model, learning = _text(command, "model"), self._of(command)
+        model, bench = self._of(command)
+        learning = bench.learning[model]
         reason = str(command.arguments.get("reason", ""))
         outcome = learning.accept(command.actor, command.time, reason, anyway=command.arguments.get("anyway") is True)
-        self._judge.end_all(model, command.actor, command.time, "monitor", "a baseline was accepted")
-        self._judge.renew(model)
+        bench.judge.end_all(model, command.actor, command.time, "monitor", "a baseline was accepted")
+        bench.judge.renew(model)
         if learning.accepted:
-            for stream, flag in STREAMS.items():
-                rate, source = learning.accepted.rates[WHOLE, stream], learning.accepted.source
-                figures = (float(rate.rate), usual_bound(rate), float(rate.design_effect), int(rate.days), rate.stage)
-                self._baselines.append(BaselineEntry(model, flag, command.time, command.actor, reason, source, *figures))
+            shadow = "" if bench is self._live else f", of the shadow {bench.models[model].bundle[:12]}"
+            self._baselines += entries(model, learning.accepted, shadow)
         return outcome
 
     def _reset(self, command: Command) -> str:
-        model, learning = _text(command, "model"), self._of(command)
-        learning.restart()
-        self._judge.end_all(model, command.actor, command.time, "monitor", "the baseline was reset")
-        self._judge.renew(model)
+        model, bench = self._of(command)
+        bench.learning[model].restart()
+        bench.judge.end_all(model, command.actor, command.time, "monitor", "the baseline was reset")
+        bench.judge.renew(model)
         return "back to learning"
 
     def _expect(self, command: Command) -> str:
@@ -101,7 +114,8 @@ class Commands:
             raise Refused("until must be seconds since the epoch")
         if (topic is None) == (slice_ is None):
             raise Refused("either topic or slice must be given")
-        announced = self._of(command).announce(
+        model, bench = self._of(command)
+        announced = bench.learning[model].announce(
             id_=command.id,
             topic=None if topic is None else str(topic),
             slice_=None if slice_ is None else str(slice_),
@@ -112,16 +126,53 @@ class Commands:
         return f"expected until {announced.ends()}: {announced.name} opens tickets at most"
 
     def _unexpect(self, command: Command) -> str:
-        gone = self._of(command).expectations.remove(_text(command, "expectation"))
+        model, bench = self._of(command)
+        gone = bench.learning[model].expectations.remove(_text(command, "expectation"))
         if gone is None:
             raise Refused("nothing of this id is expected")
         return f"{gone.name} is no longer expected"
 
-    def _of(self, command: Command) -> Learning:
+    def _promote(self, command: Command) -> str:
+        model, shadow = self._with_shadow(command)
+        if shadow.learning[model].accepted is None and command.arguments.get("anyway") is not True:
+            raise Refused("no baseline of the shadow is accepted (--anyway promotes it all the same)")
+        return self._switch(command, model, shadow, self._live.models[model].bundle)
+
+    def _rollback(self, command: Command) -> str:
+        model = self._model(command)
+        former = self._switched[model].former if model in self._switched else None
+        if former is None:
+            raise Refused("nothing was promoted that could be rolled back")
+        if self._shadow is None or model not in self._shadow.models or self._shadow.models[model].bundle != former:
+            raise Refused(f"bundle {former[:12]} is not configured any more: name its directory as models.{model}.shadow first")
+        return self._switch(command, model, self._shadow, None)
+
+    def _switch(self, command: Command, model: str, shadow: Bench, former: str | None) -> str:
+        """Let the two bundles of a model change places, each with its record; both begin without evidence and incidents."""
+        reason, promoted = _text(command, "reason"), shadow.models[model].bundle
+        what = f"bundle {promoted[:12]} is in force instead of {self._live.models[model].bundle[:12]}"
+        for bench in (self._live, shadow):
+            bench.judge.end_all(model, command.actor, command.time, "monitor", f"{what}: {reason}")
+        shadow.learning[model].expectations.take_slices(self._live.learning[model].expectations)
+        self._switched[model] = Switched(promoted, self._configured[model], former)
+        accepted = shadow.learning[model].accepted
+        return f"{what}; " + (f"its baseline was accepted by {accepted.actor}" if accepted else "no baseline of it is accepted")
+
+    def _with_shadow(self, command: Command) -> tuple[str, Bench]:
+        model = self._model(command)
+        if self._shadow is None or model not in self._shadow.models:
+            raise Refused(f"{model} has no shadow: name its directory as models.{model}.shadow")
+        return model, self._shadow
+
+    def _of(self, command: Command) -> tuple[str, Bench]:
+        """The model that is meant, and what judges the bundle that is meant."""
+        return self._with_shadow(command) if command.arguments.get("shadow") is True else (self._model(command), self._live)
+
+    def _model(self, command: Command) -> str:
         model = _text(command, "model")
-        if model not in self._learning:
+        if model not in self._live.models:
             raise Refused(f"no model is called {model!r}")
-        return self._learning[model]
+        return model
 
     def to_json(self) -> list[str]:
         """Ids already applied."""

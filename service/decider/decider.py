@@ -3,45 +3,22 @@
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from service.config import Config
-from service.decider.budget import StreamKey, full_rates, layout
+from service.decider.bench import Bench, Record, Watched
 from service.decider.closed import Closed
 from service.decider.commands import Commands
-from service.decider.incidents import Incidents
-from service.decider.judge import Judge
+from service.decider.in_force import Records, Switched, shadow_config, sides
 from service.decider.keys import Keys
-from service.decider.learning import Learning, Purpose
-from service.decider.snapshot import NO_WINDOWS, DeciderSnapshot, ModelView, Series, StreamView
-from service.decider.streams import LEVELS, Streams
-from service.decider.track import Topic, Track
+from service.decider.learning import Purpose
+from service.decider.snapshot import DeciderSnapshot
 from service.decider.windows import OpenWindows
-from service.records import WHOLE, Command, Entry, Report
+from service.records import Command, Entry, Report
 
-KIND, VERSION = "tiltmeter.decider", 2
+__all__ = ["Decider", "UnknownState", "Watched"]
 
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """What the decider must know of one model.
-
-    Attributes:
-        bundle: digest; deltas of other bundles are stored and not judged.
-        nulls: "strange" and "far" -> PAC bound of the fine-tuning set, without the minimum effect.
-        topics: reference topics of the bundle, K of them.
-        owner: who is told. weight: share of both budgets, relative to the other models.
-        slices: values that are tested apart; slices_weight: part of the model's budgets that they have together.
-    """
-
-    bundle: str
-    nulls: Mapping[str, float]
-    topics: Sequence[Topic] = ()
-    owner: str = "unowned"
-    weight: float = 1.0
-    slices: tuple[str, ...] = ()
-    slices_weight: float = 0.2
+KIND, VERSION = "tiltmeter.decider", 3
 
 
 class UnknownState(Exception):
@@ -53,25 +30,35 @@ class Decider:
 
     ``purpose``: "service" begins with first contact; "replay" begins against the reference and opens at most tickets until a baseline is
     accepted; "history" judges nothing and learns everything (see :meth:`learned`).
+
+    ``shadows``: model name -> its second bundle, judged beside the one in force with a record of its own, and waking nobody. Commands
+    switch the two.
     """
 
     position: int
     """Position of the next entry of the ledger."""
     closed_windows: int
     """Windows closed since the state began."""
+    notes: tuple[str, ...]
+    """What the operator should know of the last :meth:`restore`."""
 
     _done: list[Closed]
     _windows: OpenWindows
     _keys: Keys
-    _incidents: Incidents
-    _tracks: dict[tuple[str, str], Track]
-    _learning: dict[str, Learning]
-    _streams: Streams
-    _judge: Judge
+    _live: Bench
+    _shadow: Bench | None
+    _switched: dict[str, Switched]
+    _detached: Mapping[str, Record]
     _commands: Commands
 
-    def __init__(self, models: Mapping[str, Watched], config: Config, purpose: Purpose = "service") -> None:
-        self._models, self._config, self._purpose = dict(models), config, purpose
+    def __init__(
+        self,
+        models: Mapping[str, Watched],
+        config: Config,
+        purpose: Purpose = "service",
+        shadows: Mapping[str, Watched] | None = None,
+    ) -> None:
+        self._models, self._config, self._purpose, self._shadows = dict(models), config, purpose, dict(shadows or {})
         self.restore(None)
 
     def absorb(self, entries: Sequence[Entry]) -> None:
@@ -85,8 +72,10 @@ class Decider:
                 self._windows.report(body)
                 self._close()
             elif isinstance(body, Command):
-                self._commands.apply(body)
+                switches = self._commands.apply(body)
                 self._collect(None)
+                if switches:
+                    self._change_places()
             elif self._keys.accepts(entry.key):
                 self._windows.add(*body)
             self.position = entry.position + 1
@@ -110,50 +99,56 @@ class Decider:
 
     def learned(self, model: str, source: str) -> dict[str, Any]:
         """Arguments of a ``baseline.learn`` command (without ``model``) from the windows closed so far."""
-        return self._learning[model].payload(source)
+        return self._live.learning[model].payload(source)
 
     def _close(self) -> None:
         while due := self._windows.due():
             start, sketches = due
             self.closed_windows += 1
-            verdicts = self._judge.window(start, sketches, self._windows.behind())
-            self._done.append(Closed(start, sketches, verdicts, self._incidents.drain()))
-        self._judge.catch_up(self._windows.behind())
+            behind = self._windows.behind()
+            mine = {key: sketch for key, sketch in sketches.items() if key[:2] not in self._windows.twice}
+            verdicts = self._live.judge.window(start, mine, behind)
+            self._done.append(Closed(start, sketches, verdicts, self._live.incidents.drain()))
+            if self._shadow and len(mine) < len(sketches):
+                self._shadow.judge.window(start, {key: sketch for key, sketch in sketches.items() if key not in mine}, behind)
+                self._shadow.incidents.drain()  # a shadow's are for its own record
+        self._live.judge.catch_up(self._windows.behind())
         self._collect(None)
 
     def _collect(self, window: int | None) -> None:
         """What commands and catching up have changed outside a window."""
-        incidents, (baselines, audit) = self._incidents.drain(), self._commands.drain()
+        incidents, (baselines, audit) = self._live.incidents.drain(), self._commands.drain()
         if incidents or baselines or audit:
             self._done.append(Closed(window, {}, (), incidents, baselines, audit))
 
+    def _change_places(self) -> None:
+        """Put what a command has switched in force: the same as a restart at this entry of the log."""
+        done = self._done
+        self.restore(self.snapshot())
+        self._done = done + self._done
+
     def snapshot(self) -> bytes:
         """Everything needed to go on, as compressed JSON. Take what was decided (:meth:`close_due`) first."""
-        streams = self._streams.to_json()
         state = {
             "kind": KIND,
             "version": VERSION,
             "position": self.position,
             "closed_windows": self.closed_windows,
             "windows": self._windows.to_json(),
-            "streams": streams,
-            "incidents": self._incidents.to_json(),
             "keys": self._keys.to_json(),
-            "judge": self._judge.to_json(streams["history"]),
             "commands": self._commands.to_json(),
-            "models": {
-                name: {
-                    "bundle": watched.bundle,
-                    "learning": self._learning[name].to_json(),
-                    "tracks": {slice_: self._tracks[name, slice_].to_json() for slice_ in (WHOLE, *watched.slices)},
-                }
-                for name, watched in self._models.items()
-            },
+            **self._live.to_json(),
+            "shadow": self._shadow and self._shadow.to_json(),
+            "detached": self._detached,
+            "switched": {name: list(switched) for name, switched in self._switched.items()},
         }
         return zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 1)
 
     def restore(self, state: bytes | None) -> None:
-        """Inverse of :meth:`snapshot`; None begins anew. A model whose bundle changed begins anew too, its incidents are closed.
+        """Inverse of :meth:`snapshot`; None begins anew.
+
+        A model whose bundle is another one now begins with the record of that bundle, if there is one, else anew; its incidents are
+        closed.
 
         Raises:
             UnknownState: not a snapshot, or of a version this program does not read.
@@ -164,59 +159,43 @@ class Decider:
         self._done = []
         self._windows = OpenWindows(config.windows)
         self._keys = Keys()
-        self._incidents = Incidents(config.detection.paging)
-        places = [(name, slice_) for name, watched in self._models.items() for slice_ in (WHOLE, *watched.slices)]
-        self._tracks = {place: Track(whole=place[1] == WHOLE) for place in places}
-        pages = dict(zip(layout(self._models), full_rates(config, self._models)[1].tolist(), strict=True))
-        self._learning = {
-            name: Learning(
-                watched.nulls,
-                config,
-                self._purpose,
-                slices=watched.slices,
-                topics=watched.topics,
-                page_rates={key[1:]: rate for key, rate in pages.items() if key.model_name == name},
-            )
-            for name, watched in self._models.items()
-        }
-        kept = self._load_models(saved)
-        self._streams = Streams(self._models, self._learning, config)
-        self._judge = Judge(self._models, self._streams, self._incidents, self._learning, self._tracks, config)
-        self._commands = Commands(self._judge, self._incidents, self._learning)
+        in_force, shadows = self._choose(saved.get("switched", {}) if saved else {})
+        records = Records(saved)
+        self._live = Bench(in_force, config, self._purpose, records.of(in_force))
+        self._shadow = None
+        if shadows:
+            self._shadow = Bench(shadows, shadow_config(config, in_force, shadows), self._purpose, records.of(shadows))
+        self._detached = records.detached(in_force, shadows)
+        self._commands = Commands(self._live, self._shadow, self._switched, {name: each.bundle for name, each in self._models.items()})
         if saved:
-            self._load(saved, kept)
+            self._load(saved)
+        self._windows.twice = frozenset((each.bundle, name) for name, each in shadows.items())
 
-    def _load_models(self, saved: Mapping[str, Any] | None) -> list[str]:
-        """Learning and tracks of the models whose bundle is still the same."""
-        models = saved["models"] if saved else {}
-        kept = [name for name, watched in self._models.items() if name in models and models[name]["bundle"] == watched.bundle]
-        for name in kept:
-            self._learning[name].load(models[name]["learning"])
-            for slice_ in (WHOLE, *self._models[name].slices):
-                if slice_ in models[name]["tracks"]:
-                    self._tracks[name, slice_].load(models[name]["tracks"][slice_])
-        return kept
+    def _choose(self, saved: Mapping[str, Any]) -> tuple[dict[str, Watched], dict[str, Watched]]:
+        """Which bundles are in force and which are shadows."""
+        switched = {name: Switched(*values) for name, values in saved.items()}
+        chosen = {name: sides(name, each, self._shadows.get(name), switched.get(name)) for name, each in self._models.items()}
+        self._switched = {name: side.switched for name, side in chosen.items() if side.switched}
+        self.notes = tuple(side.note for side in chosen.values() if side.note)
+        shadows = {name: side.shadow for name, side in chosen.items() if side.shadow}
+        return {name: side.in_force for name, side in chosen.items()}, shadows
 
-    def _load(self, saved: Mapping[str, Any], kept: Sequence[str]) -> None:
+    def _load(self, saved: Mapping[str, Any]) -> None:
         self.position, self.closed_windows = saved["position"], saved["closed_windows"]
         self._windows = OpenWindows.from_json(self._config.windows, saved["windows"])
         self._keys.load(saved["keys"])
-        self._streams.load(saved["streams"], kept)
-        self._incidents.load(saved["incidents"])
-        self._judge.load(saved["judge"], kept)
+        self._live.load(saved, self._windows.watermark)
+        if self._shadow and saved.get("shadow"):
+            kept = self._shadow.load(saved["shadow"], self._windows.watermark)
+            self._shadow.incidents.drain()
+            self._shadow.incidents.count_only(kept)
         self._commands.load(saved["commands"])
-        for name in sorted(self._incidents.models() - set(kept)):
-            reason = "the model has a new bundle" if name in self._models else "the model is no longer configured"
-            self._judge.end_all(name, "configuration", self._windows.watermark, "monitor", reason)
-        for place in self._incidents.places():
-            if StreamKey(*place[:3]) not in self._streams.index:
-                self._incidents.end(place, "configuration", self._windows.watermark, "monitor", "the slice is no longer configured")
         self._collect(None)
 
     def picture(self, *, active: bool, now: float, checkpointed: float | None = None, blind: Sequence[str] = ()) -> DeciderSnapshot:
         """Everything for the other threads; ``blind`` adds reasons that only the caller knows. About 0.1 ms a stream."""
         reasons = (*blind, *self._windows.blind(now))
-        windows = self._windows
+        windows, live, shadow = self._windows, self._live, self._shadow
         return DeciderSnapshot(
             active=active,
             published=now,
@@ -226,54 +205,20 @@ class Decider:
             open_windows=len(windows),
             closed_windows=self.closed_windows,
             blind=reasons,
-            streams=tuple(self._stream(i, bool(reasons)) for i in range(len(self._streams))),
-            models=tuple(self._model(name, watched) for name, watched in self._models.items()),
-            incidents=tuple(self._incidents.open()),
-            recent=tuple(self._incidents.recent),
+            streams=live.views(bool(reasons), windows.watermark),
+            models=live.model_views(),
+            incidents=tuple(live.incidents.open()),
+            recent=tuple(live.incidents.recent),
             late=dict(windows.late),
             refused=dict(windows.refused),
-            unknown_bundle=dict(self._judge.unknown),
+            unknown_bundle=dict(live.judge.unknown),
             repeats=self._keys.repeats,
             lost_partitions=windows.lost,
-            opened={place[:]: count for place, count in self._incidents.opened.items()},
-        )
-
-    def _stream(self, index: int, blind: bool) -> StreamView:
-        key, streams = self._streams.keys[index], self._streams
-        latest = self._judge.latest.get(key)
-        allowed = streams.allowed(index)
-        thresholds = dict(zip(LEVELS, streams.thresholds(index), strict=True))
-        share, low, high = self._judge.interval(index)
-        return StreamView(
-            key.model_name,
-            key.slice,
-            key.stream,
-            self._judge.state(key, blind=blind, watermark=self._windows.watermark),
-            float(streams.views.reference[index]),
-            float(1 - streams.views.null[index] if streams.views.falling[index] else streams.views.null[index]),
-            {"ticket": latest.log10_ticket_evidence if latest else 0.0, "page": latest.log10_evidence if latest else 0.0},
-            {level: thresholds[level] if allowed[level] else None for level in thresholds},
-            latest,
-            self._series(index),
-            share,
-            low,
-            high,
-            counted=self._judge.counted(index),
-            why=streams.why(index),
-        )
-
-    def _series(self, index: int) -> Series:
-        key = self._streams.keys[index]
-        if not self._judge.shows(index):
-            return NO_WINDOWS
-        return Series(*self._tracks[key[:2]].series(key.stream, self._streams.views.carried(key)))
-
-    def _model(self, name: str, watched: Watched) -> ModelView:
-        opened = [incident.opened for incident in self._incidents.open() if incident.model_name == name]
-        ends = [verdict.window_end for key, verdict in self._judge.latest.items() if key.model_name == name]
-        severity = {"drift": self._incidents.worst(name)}
-        return ModelView(
-            name, watched.bundle, watched.owner, severity, min(opened, default=None), max(ends, default=None), self._learning[name].view()
+            opened={place[:]: count for place, count in live.incidents.opened.items()},
+            shadow_streams=shadow.views(False, windows.watermark) if shadow else (),
+            shadows=shadow.model_views() if shadow else (),
+            shadow_opened={place[:]: count for place, count in shadow.incidents.opened.items()} if shadow else {},
+            former={name: each.former for name, each in self._switched.items() if each.former},
         )
 
 

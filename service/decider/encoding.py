@@ -44,7 +44,7 @@ def decode_packed(value: str) -> Any:
     return json.loads(zlib.decompress(b64decode(value)))
 
 
-_TABLES = ("histogram", "topics", "lengths", "languages", "fourier")
+_TABLES = ("histogram", "topics", "lengths", "languages", "fourier", "words")
 
 
 def encode_sketch(sketch: Sketch) -> list[Any]:

@@ -90,6 +90,11 @@ class Expectations:
         """Take one back; None when there is none of this id."""
         return self._all.pop(id_, None)
 
+    def take_slices(self, other: "Expectations") -> None:
+        """Expect of slices what the other does: a slice is the same for every bundle, a topic is not."""
+        self._all = {id_: each for id_, each in self._all.items() if each.slice is None}
+        self._all |= {id_: each for id_, each in other._all.items() if each.slice is not None}
+
     def expire(self, time: float) -> None:
         """Forget what ended before ``time``."""
         self._all = {id_: each for id_, each in self._all.items() if each.until >= time}

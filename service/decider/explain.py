@@ -19,6 +19,7 @@ _NOUN = {
     "new_topic": "in no known topic",
     "truncation": "cut off",
     "embedding_shift": "of windows unlike their hour",
+    "volume": "of blocks with unusually few or many prompts",
 }
 
 POINT = 0.01
@@ -47,7 +48,7 @@ def noun(carried: Carried, topics: Sequence[Topic]) -> str:
     if carried.member == "topic_mix":
         return f"about {words(topics, at)}" if at < len(topics) else _NOUN["new_topic"]
     if carried.member == "language":
-        return f"in {LANGUAGES[at]}" if at < len(LANGUAGES) - 1 else "in no known language"
+        return f"in {LANGUAGES[at]}" if at < len(LANGUAGES) - 1 else "in no known language or in markup"
     if carried.member == "length":
         if at == 0:
             return f"of up to {TOKEN_EDGES[0]} tokens"
@@ -70,21 +71,36 @@ def changed(counted: str, share: float, low: float, high: float, since: float, n
     return f"{percent(share)} {counted} ({percent(low)} to {percent(high)}) since {moment(since)} UTC; normal {percent(normal)}"
 
 
+def traffic(found: float, usual: float, since: float) -> str:
+    """Prompts a minute since a change of volume began, and as they usually are.
+
+    >>> traffic(210.3, 640.0, 0.0)
+    'fewer prompts than usual at this hour: 210 a minute instead of 640, since 01 Jan 00:00 UTC'
+    >>> traffic(12_500.0, 3.21, 0.0)[:-24]
+    'more prompts than usual at this hour: 12,500 a minute instead of 3.2'
+    """
+    first, second = (f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" for rate in (found, usual))
+    word = "fewer" if found < usual else "more"
+    return f"{word} prompts than usual at this hour: {first} a minute instead of {second}, since {moment(since)} UTC"
+
+
 def began(earliest: float, latest: float) -> str:
     """Interval of the start of a change; nothing when both ends are the same minute, which is told already."""
     first, last = moment(earliest), moment(latest)
     return "" if first == last else f"began between {first} and {last}"
 
 
-def moved(topics: Sequence[Topic], before: NDArray[np.float64], counts: NDArray[np.int64], effect: NDArray[np.float64]) -> str:
+def moved(
+    topics: Sequence[Topic], before: NDArray[np.float64], counts: NDArray[np.int64], effect: NDArray[np.float64]
+) -> tuple[str, list[int]]:
     """Topics that grew and fell by a point at least, and beyond chance: share before, and since then with its 95% interval.
 
     ``before`` shares and ``counts`` since the change, (K + 1,) each; ``effect`` design effects, (K + 1,). At most three that grew, two
-    that fell.
+    that fell; those that grew also by index.
     """
     n = counts.sum()
     if n == 0:
-        return ""
+        return "", []
     share, x, total = counts / n, counts.astype(np.float64), np.full(counts.size, float(n))
     low, high = share_intervals(x, total, effect)
     rise = share - before
@@ -93,10 +109,26 @@ def moved(topics: Sequence[Topic], before: NDArray[np.float64], counts: NDArray[
     fallen = [i for i in order[::-1].tolist() if rise[i] <= -POINT and high[i] < before[i]][:2]
     parts = []
     for verb, found in (("grew", grown), ("fell", fallen)):
-        told = [f"{words(topics, i)} {percent(before[i])} to {percent(share[i])} ({percent(low[i])} to {percent(high[i])})" for i in found]
+        told = [f"{words(topics, i)} {percent(before[i])} -> {percent(share[i])} ({percent(low[i])} to {percent(high[i])})" for i in found]
         if told:
             parts.append(f"{verb}: {', '.join(told)}")
-    return "; ".join(parts)
+    return "; ".join(parts), grown
+
+
+def towards(topics: Sequence[Topic], near: Sequence[int], far: Sequence[int]) -> str:
+    """Topics that the mean embedding moved towards and away from."""
+    parts = []
+    for word, found in (("towards", near), ("away from", far)):
+        told = [name for i in found if (name := words(topics, i))]
+        if told:
+            parts.append(f"{word} {', '.join(told)}")
+    return f"the mean prompt moved {' and '.join(parts)}" if parts else ""
+
+
+def details(explanation: str) -> str:
+    """What an incident's explanation says beside the share and its data problems, which both change while it is open."""
+    rest = explanation.partition("; ")[2] if explanation.startswith(_PREFIX) else explanation
+    return rest.partition("; ")[2]
 
 
 def carriers(excess: Mapping[str, float], prompts: Mapping[str, int], total: float, n: int) -> str:

@@ -8,20 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import Blocks, RateBaseline
-from detectors.embedding_baseline import EmbeddingBaseline
-from detectors.promise import check_promise
 from detectors.seasonal import WEEK_HOURS, SeasonalBaseline
 from detectors.topic_baseline import TopicBaseline
 from service.decider.acceptance import objection
-from service.decider.baselines import STREAMS, TICKET_RATES, Baseline, Kept, Place, rounded, shift_from_json, shift_to_json
+from service.decider.baselines import STREAMS, TICKET_RATES, Baseline, Place, rounded, shift_from_json, shift_to_json
 from service.decider.budget import SLICED, TABLES
 from service.decider.history import History
+from service.decider.payload import Told
+from service.decider.promises import Counts, Replay
+from service.decider.promises import judged as promised
 from service.records import WHOLE
 
 DELTA = 0.01
 """Probability that any bound of one baseline is too low, split evenly over its streams."""
 
-_MODEL_STREAMS = len(STREAMS) + len(TICKET_RATES) + len(TABLES) + 1
+_MODEL_STREAMS = len(STREAMS) + len(TICKET_RATES) + len(TABLES) + 2
 
 
 def share_of_delta(slices: int) -> float:
@@ -37,37 +38,41 @@ def fit_rates(history: History, slices: Sequence[str], block: int) -> dict[Place
     return {place: SeasonalBaseline.fit(hours, delta, block) for place, hours in found.items() if hours.n.any()}
 
 
-def fit(
-    history: History,
-    slices: Sequence[str],
-    block: int,
-    *,
-    shift: EmbeddingBaseline | None,
-    page_rates: Mapping[Place, float],
-    min_effect: float,
-    source: str,
-) -> Baseline:
-    """Everything, and the replay of the promise on the windows kept one by one. Cost: about 1.5 s at 28 days of minutes."""
-    delta, rates, span = share_of_delta(len(slices)), fit_rates(history, slices, block), history.span()
+def fit_mixes(history: History, slices: Sequence[str]) -> dict[str, TopicBaseline]:
+    """Shares of the categories of every stream that has many. Cost: about 0.1 s each."""
+    delta = share_of_delta(len(slices))
     day, hour = history.rows["day"].astype(np.int64), history.rows["hour"].astype(np.int64)
     tables = {stream: history.table(stream) for stream in TABLES}
-    mixes = {stream: rounded(TopicBaseline.fit(table, day, hour, delta)) for stream, table in tables.items() if table.any()}
-    promises = {}
-    for stream in STREAMS:
-        n, x, days, hours = history.replayable(stream)
-        budget = 1 / max(page_rates.get((WHOLE, stream), 0.0), 1e-12)
-        promises[stream] = Kept.of(check_promise(n, x, days, hours, delta=delta, budget=budget, block=block, min_effect=min_effect))
-    return Baseline(
+    return {stream: rounded(TopicBaseline.fit(table, day, hour, delta)) for stream, table in tables.items() if table.any()}
+
+
+def fit(
+    told: Told, slices: Sequence[str], block: int, *, page_rates: Mapping[Place, float], min_effect: float, source: str
+) -> tuple[Baseline, Counts]:
+    """Everything, and what the replay of the promise counted: here, unless the history was replayed where it was learned.
+
+    Cost: 1 s, and that of :class:`service.decider.promises.Replay`.
+    """
+    history, shift, counts = told.history, told.shift, told.counts
+    rates, mixes, span = fit_rates(history, slices, block), fit_mixes(history, slices), history.span()
+    if counts is None:
+        replay = Replay(history, slices, page_rates, block=block, delta=share_of_delta(len(slices)), min_effect=min_effect)
+        counts = replay.run(rates, mixes.get("topic_mix"), shift)
+    p_values = history.p_values().tolist()
+    baseline = Baseline(
         rates=rates,
-        promises=promises,
+        promises=promised(counts, page_rates),
         mixes=mixes,
         shift=shift and shift_from_json(shift_to_json(shift)),
+        volume=told.volume,
         source=source,
         prompts=history.prompts,
         days=history.days,
         first=None if span is None else date.fromordinal(span[0]).isoformat(),
         last=None if span is None else date.fromordinal(span[1]).isoformat(),
+        p_values=tuple(p_values) if any(p_values) else None,
     )
+    return baseline, counts
 
 
 def of_blocks(blocks: Mapping[str, Blocks], source: str) -> Baseline:
@@ -111,6 +116,8 @@ def judged(baseline: Baseline, hours: float, slices: int) -> Baseline:
 def told(baseline: Baseline) -> str:
     """Rates, days and what opens tickets only, in words."""
     days = f", learned from {baseline.first} to {baseline.last}" if baseline.first else ""
-    learned = (stream for stream in STREAMS if baseline.rates[WHOLE, stream].stage != "short")
-    broken = [f"{stream} opens tickets only: {why}" for stream in learned if (why := baseline.why(WHOLE, stream))]
+    places = [(WHOLE, stream) for stream in STREAMS if baseline.rates[WHOLE, stream].stage != "short"]
+    reasons = {place: baseline.why(*place) for place in places}
+    reasons |= {place: kept.reason for place, kept in baseline.promises.items() if not kept.kept and place not in reasons and places}
+    broken = [f"{' '.join(filter(None, place))} opens tickets only: {why}" for place, why in reasons.items() if why]
     return "; ".join([f"{describe(baseline.rates)}{days}", *broken])

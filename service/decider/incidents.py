@@ -1,10 +1,14 @@
 """Incidents: opened by a crossing, closed by recovery or by a person; and the severity that follows from them."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.sketch import BINS
 from service.decider.budget import StreamKey
 from service.records import Incident
 
@@ -36,12 +40,17 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class _Open:
-    """An open incident, whether it was opened in a backlog, and the start of its change: counts are summed from there."""
+    """An open incident, whether it was opened in a backlog, and counts from the start of its change on: prompts, flagged, by p-value."""
 
     incident: Incident
     backlog: bool
     n: int
     x: int
+    p_values: NDArray[np.int64]
+
+    def now(self) -> Incident:
+        """As it is with what was counted since."""
+        return replace(self.incident, p_values_after=shares(self.p_values))
 
 
 class Incidents:
@@ -56,7 +65,7 @@ class Incidents:
 
     def open(self) -> list[Incident]:
         """Open incidents, oldest first."""
-        return sorted((entry.incident for entry in self._open.values()), key=lambda incident: (incident.opened, incident.id))
+        return sorted((entry.now() for entry in self._open.values()), key=lambda incident: (incident.opened, incident.id))
 
     def levels(self, key: StreamKey) -> list[str]:
         """Levels at which this stream has an open incident."""
@@ -71,27 +80,31 @@ class Incidents:
         """Whether anything is open for this model."""
         return any(place.model_name == model for place in self._open)
 
-    def begin(self, incident: Incident, n: int, x: int, *, backlog: bool) -> None:
-        """Open an incident; ``n`` and ``x`` are counted since the start of its change. Its severity is set by the policy."""
+    def begin(self, incident: Incident, n: int, x: int, p_values: NDArray[np.int64], *, backlog: bool) -> None:
+        """Open an incident; ``n``, ``x`` and ``p_values`` are counted since the start of its change. The policy sets its severity."""
         place = _place(incident)
         incident = replace(incident, severity=severity(incident.level, paging=self._paging, backlog=backlog))
-        self._open[place] = _Open(incident, backlog, n, x)
+        self._open[place] = _Open(incident, backlog, n, x, p_values)
         self.opened[place] = self.opened.get(place, 0) + 1
-        self.changed[incident.id] = incident
+        self._put(place, incident)
 
     def again(self, place: Place) -> None:
         """The level was crossed once more while open."""
         entry = self._open[place]
         self._put(place, replace(entry.incident, crossings=entry.incident.crossings + 1))
 
-    def add(self, place: Place, n: int, x: int) -> None:
+    def add(self, place: Place, n: int, x: int, p_values: NDArray[np.int64] | int) -> None:
         """Count a window to what is open here."""
         entry = self._open[place]
-        entry.n, entry.x = entry.n + n, entry.x + x
+        entry.n, entry.x, entry.p_values = entry.n + n, entry.x + x, entry.p_values + p_values
 
     def explain(self, place: Place, explanation: str) -> None:
         """Say more about what is open here."""
         self._put(place, replace(self._open[place].incident, explanation=explanation))
+
+    def told(self, key: StreamKey) -> Incident | None:
+        """What is open here, of the graver level."""
+        return next((entry.now() for level in ("page", "ticket") if (entry := self._open.get(Place(*key, level)))), None)
 
     def since(self, key: StreamKey) -> tuple[float, int, int] | None:
         """Start of the change and counts since then, of the graver level. None when nothing is open here."""
@@ -128,7 +141,7 @@ class Incidents:
         """Close what is open there, at its opening at the earliest."""
         entry = self._open.pop(place)
         closed_at = max(time, entry.incident.opened)
-        closed = replace(entry.incident, severity="none", closed=closed_at, closed_by=actor, verdict=verdict, reason=reason)
+        closed = replace(entry.now(), severity="none", closed=closed_at, closed_by=actor, verdict=verdict, reason=reason)
         self.recent.appendleft(closed)
         self.changed[closed.id] = closed
 
@@ -145,30 +158,42 @@ class Incidents:
         found = (entry.incident.severity for place, entry in self._open.items() if place.model_name == model)
         return max(found, key=RANK.__getitem__, default="none")
 
+    def count_only(self, models: Collection[str]) -> None:
+        """Forget how many opened for any other model."""
+        self.opened = {place: count for place, count in self.opened.items() if place.model_name in models}
+
     def drain(self) -> tuple[Incident, ...]:
         """Incidents that changed since the last call, as they are now."""
         changed, self.changed = tuple(self.changed.values()), {}
         return changed
 
     def _put(self, place: Place, incident: Incident) -> None:
-        self._open[place].incident = incident
-        self.changed[incident.id] = incident
+        entry = self._open[place]
+        entry.incident = incident
+        self.changed[incident.id] = entry.now()
 
     def to_json(self) -> dict[str, Any]:
         """Everything needed to go on; call it when nothing is left to drain."""
         return {
-            "open": [[asdict(entry.incident), entry.backlog, entry.n, entry.x] for entry in self._open.values()],
+            "open": [[asdict(entry.incident), entry.backlog, entry.n, entry.x, entry.p_values.tolist()] for entry in self._open.values()],
             "recent": [asdict(incident) for incident in self.recent],
             "opened": [[*place, count] for place, count in self.opened.items()],
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of :meth:`to_json`."""
-        for values, backlog, n, x in state["open"]:
+        for values, backlog, n, x, *p_values in state["open"]:
             incident = Incident(**values)
-            self._open[_place(incident)] = _Open(incident, backlog, n, x)
+            counted = np.array(p_values[0], np.int64) if p_values else np.zeros(BINS, np.int64)  # an earlier version kept none
+            self._open[_place(incident)] = _Open(incident, backlog, n, x, counted)
         self.recent.extend(Incident(**values) for values in state["recent"])
         self.opened = {Place(*place): count for *place, count in state["opened"]}
+
+
+def shares(p_values: NDArray[np.int64]) -> list[float] | None:
+    """Counts by p-value as shares, to five decimals: short lines; None where nothing was counted."""
+    total = int(p_values.sum())
+    return np.round(p_values / total, 5).tolist() if total else None
 
 
 def _place(incident: Incident) -> Place:

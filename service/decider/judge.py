@@ -1,7 +1,7 @@
 """One closed window through detectors, incidents and learning: the verdicts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,17 +14,20 @@ from service.config import Config
 from service.decider import explain
 from service.decider.budget import SLICED, StreamKey, Weighted
 from service.decider.calendar import Calendar
-from service.decider.cause import Causes
+from service.decider.cause import Causes, Described
 from service.decider.encoding import decode_array, encode_array
 from service.decider.incidents import Incidents, Place
 from service.decider.learning import Learning
+from service.decider.new_topic import NewTopics, renewed
+from service.decider.spoken import Spoken
 from service.decider.state import of_stream
 from service.decider.streams import LEVELS, Streams
-from service.decider.track import KEPT, Ring, Topic, Track
-from service.records import WHOLE, DeltaKey, Incident, Verdict
+from service.decider.track import KEPT, Ring, Track
+from service.records import WHOLE, DeltaKey, Verdict
+from service.vocabulary import Vocabulary
 
 
-class Model(Weighted, Protocol):
+class Model(Weighted, Described, Protocol):
     """What is read of a watched model."""
 
     @property
@@ -33,13 +36,8 @@ class Model(Weighted, Protocol):
         ...
 
     @property
-    def topics(self) -> Sequence[Topic]:
-        """Reference topics."""
-        ...
-
-    @property
-    def owner(self) -> str:
-        """Who is told."""
+    def vocabulary(self) -> Vocabulary | None:
+        """Words that may be shown."""
         ...
 
 
@@ -63,12 +61,14 @@ class Judge:
         incidents: Incidents,
         learning: Mapping[str, Learning],
         tracks: Mapping[tuple[str, str], Track],
+        spoken: Mapping[str, Spoken],
         config: Config,
     ) -> None:
         self._models, self._streams, self._incidents, self._learning, self._tracks = models, streams, incidents, learning, tracks
         self._length, self._settings, self._backlog_after = config.windows.length, config.windows, config.detection.backlog_after
         self._calendar = Calendar(config.windows.time_zone)
         self._causes = Causes(models, streams, learning, tracks)
+        self._spoken, self._new_topics = spoken, NewTopics(models, spoken, self._causes, self._length)
         self._places: dict[tuple[str, str], list[int]] = {}
         for i, key in enumerate(streams.keys):
             self._places.setdefault(key[:2], []).append(i)
@@ -85,7 +85,8 @@ class Judge:
         if not found:
             return ()
         hour, end = self._calendar.hour(start), start + self._length
-        step = self._streams.update(hour, found)
+        step = self._streams.update(start, hour, found)
+        before = float(self._starts.rows[-1]) + self._length if self._starts.rows.size else float(start)
         self._starts.append(start)
         self._keep(start, hour, found, step.evidence)
         recovered = np.flatnonzero(step.recovered.any(axis=0)).tolist()
@@ -94,8 +95,10 @@ class Judge:
         views = self._streams.views
         for place in self._incidents.places():
             if (at := self._streams.index.get(StreamKey(*place[:3]))) is not None:
-                self._incidents.add(place, int(views.n[at]), int(views.x[at]))
+                counted = found[place[:2]].histogram if place[:2] in found else 0
+                self._incidents.add(place, int(views.n[at]), int(views.x[at]), counted)
         self._cross(step.evidence, end, behind > self._backlog_after)
+        self._new_topics.tell(self._incidents, views, (before, end))
         for i in recovered:
             self._forget(i, end)
         verdicts = self._verdicts(start, found, step.evidence)
@@ -173,8 +176,13 @@ class Judge:
         for place, sketch in found.items():
             at = self._places[place]
             rates = [i for i in at if self._streams.is_rate(i)]
-            flag = self._streams.mixes[place[0]].flag(sketch) if place[1] == WHOLE else -1
-            self._tracks[place].append(start, hour, sketch, x[rates], flag, evidence.log10_ticket[at], evidence.log10_page[at])
+            mixes, whole = self._streams.mixes[place[0]], place[1] == WHOLE
+            flags = (mixes.flag(sketch), mixes.unusual()) if whole else (-1, -1)
+            usual = not self._incidents.any_open(place[0])
+            if whole and place[0] in self._spoken:
+                self._spoken[place[0]].append(start, sketch.words, usual)
+            levels = evidence.log10_ticket[at], evidence.log10_page[at]
+            self._tracks[place].append(start, hour, sketch, x[rates], *flags, *levels, usual=usual)
 
     def _recover(self, i: int, levels: NDArray[np.bool_], end: float) -> None:
         for level, recovered in zip(LEVELS, levels, strict=True):
@@ -216,32 +224,12 @@ class Judge:
         return self._learning[key.model_name].expected(key.slice, carried.member if key.slice == WHOLE else key.stream, topic, end)
 
     def _open(self, place: Place, i: int, end: float, evidence: float, backlog: bool, announced: str | None) -> None:
-        name, key = place.model_name, self._streams.keys[i]
-        carried = self._streams.views.carried(key)
-        began = self._causes.began(i, carried, self._starts.rows, self._after.get(key, -np.inf))
-        reference, n, x = float(self._streams.views.reference[i]), began.n, began.x
-        lower, upper = share_interval(x, n, float(self._streams.views.effect[i]))
-        words = explain.changed(self.counted(i), x / n, lower, upper, began.start, reference)
-        parts = [words, explain.began(began.low, began.high), *self._causes.told(key, carried, began.start), announced]
-        incident = Incident(
-            id="-".join(part for part in (name, place.slice, place.stream, place.level, f"{end:.0f}") if part),
-            model_name=name,
-            stream=place.stream,
-            level=place.level,
-            severity="none",
-            owner=self._models[name].owner,
-            opened=end,
-            explanation="; ".join(part for part in parts if part),
-            value=x / n,
-            reference=reference,
-            log10_evidence=evidence,
-            log10_threshold=self._streams.thresholds(i)[LEVELS.index(place.level)],
-            change_start=began.start,
-            change_low=began.low,
-            change_high=began.high,
-            slice=place.slice,
-        )
-        self._incidents.begin(incident, n, x, backlog=backlog)
+        key = self._streams.keys[i]
+        began = self._causes.began(i, self._streams.views.carried(key), self._starts.rows, self._after.get(key, -np.inf))
+        incident = self._causes.incident(place, i, began, self.counted(i), end, evidence, announced)
+        if told := self._new_topics.told(key, self._streams.views.carried(key), began.start):
+            incident = replace(incident, explanation=renewed(incident.explanation, told))
+        self._incidents.begin(incident, began.n, began.x, self._tracks[key[:2]].p_values(began.start), backlog=backlog)
 
     def shows(self, i: int) -> bool:
         """Whether there is anything to say of a stream: always of those that the fine-tuning set bounds, of others with a baseline."""
@@ -260,10 +248,12 @@ class Judge:
         verdicts = []
         for at, i in enumerate(streams):
             key, one, lower, upper, reference = self._streams.keys[i], about[at], float(low[at]), float(high[at]), float(views.reference[i])
-            if one.since is None:
+            incident = self._incidents.told(key)
+            if incident is None:
                 words = explain.quiet(self.counted(i), one.x / one.n, lower, upper, one.windows, reference)
             else:
-                words = explain.changed(self.counted(i), one.x / one.n, lower, upper, one.since, reference)
+                words = explain.changed(self.counted(i), one.x / one.n, lower, upper, incident.change_start, reference)
+                words = "; ".join(part for part in (words, explain.details(incident.explanation)) if part)
             ticket, page = self._streams.thresholds(i)
             verdict = Verdict(
                 window_start=float(start),
@@ -282,6 +272,8 @@ class Judge:
                 log10_ticket_threshold=ticket,
                 state=self.state(key),
                 explanation=words,
+                p_values_before=incident.p_values_before if incident else None,
+                p_values_after=incident.p_values_after if incident else None,
             )
             self.latest[key] = verdict
             verdicts.append(verdict)

@@ -17,6 +17,8 @@ from detectors.embedding_baseline import EmbeddingBaseline
 from detectors.seasonal import SeasonalBaseline, block_hours
 from detectors.sketch import Sketch
 from detectors.topic_baseline import TopicBaseline
+from detectors.volume_baseline import VolumeBaseline
+from detectors.words import NO_WORDS
 from service.config import Config
 from service.decider import baselines, fitting, payload
 from service.decider.baselines import STREAMS, TICKET_RATES, Baseline, Null, Place
@@ -24,6 +26,7 @@ from service.decider.calendar import Calendar
 from service.decider.encoding import decode_sketch, encode_sketch
 from service.decider.expectations import Expectation, Expectations, Refused, Topic, find_topic
 from service.decider.history import History
+from service.decider.promises import Counts
 from service.records import WHOLE
 
 __all__ = ["OVERRIDE", "STREAMS", "Baseline", "BaselineView", "Learning", "Null", "Phase", "Purpose", "Refused"]
@@ -124,6 +127,7 @@ class Learning:
             self._roll_over()
             changed = True
         if self.phase == "first_contact":
+            sketch = replace(sketch, words=NO_WORDS)  # a day of words would be most of the state
             self._contact = sketch if self._contact is None else self._contact + sketch
             if start + self._length - self._since >= self._settings.duration and self._contact.n >= self._settings.prompts:
                 self.phase, changed = "reference", True
@@ -171,6 +175,14 @@ class Learning:
         """What embedding_shift is tested against; None while it is learned."""
         return self.accepted.shift if self.accepted else None
 
+    def broken(self, stream: str) -> str | None:
+        """Why the replay of the accepted windows keeps a stream of the whole model from paging; None where it does not."""
+        return self.accepted.broken(WHOLE, stream) if self.accepted else None
+
+    def volume(self) -> VolumeBaseline | None:
+        """What volume is tested against; None while it is learned."""
+        return self.accepted.volume if self.accepted else None
+
     def expected(self, slice_: str, stream: str, topic: int | None, time: float) -> str | None:
         """Who announced a crossing of this stream that ``topic`` carries, and why: it opens a ticket at most. None: nobody did."""
         return self.expectations.expected(slice_, stream, topic, time)
@@ -209,8 +221,9 @@ class Learning:
         """``baseline.learn``: make a candidate from a history. Raises Refused for one that makes no sense."""
         source = str(arguments.get("source", "history"))
         if "history" in arguments:
-            history, shift = payload.opened(arguments["history"], self._calendar, self._zone, self._slices, self._length, len(self._topics))
-            found, hours = self._fit(history, source, shift), float(history.rows.size)
+            ours = self._calendar, self._zone, self._slices, self._length, len(self._topics), self._min_effect
+            told = payload.opened(arguments["history"], *ours)
+            found, hours = self._fit(told, source)[0], float(told.history.rows.size)
         else:
             blocks = payload.blocks(arguments, list(STREAMS.values()))
             try:
@@ -235,7 +248,7 @@ class Learning:
             if not self._history.rows.size:
                 raise Refused("nothing is learned yet: there is no baseline to accept")
             self._refit()
-            found = self._fit(self._history, "live", self._history.embedding(fitting.share_of_delta(len(self._slices))))
+            found, _ = self._fit(self._lived(), "live")
             chosen = fitting.judged(found, self._history.rows.size, len(self._slices))
         if chosen.objection and not anyway:
             raise Refused(f"not enough is learned from {chosen.source}: {chosen.objection}{OVERRIDE}")
@@ -244,14 +257,20 @@ class Learning:
         against = f" anyway, although {chosen.objection}" if chosen.objection else ""
         return f"accepted {chosen.source}{against}: {fitting.told(chosen)}"
 
-    def _fit(self, history: History, source: str, shift: EmbeddingBaseline | None) -> Baseline:
-        rates, effect = self._page_rates, self._min_effect
-        return fitting.fit(history, self._slices, self._block, shift=shift, page_rates=rates, min_effect=effect, source=source)
+    def _lived(self) -> payload.Told:
+        """What was learned live; not replayed yet."""
+        history, delta = self._history, fitting.share_of_delta(len(self._slices))
+        return payload.Told(history, history.embedding(delta), history.volume(delta), None)
+
+    def _fit(self, told: payload.Told, source: str) -> tuple[Baseline, Counts]:
+        settings: dict[str, Any] = {"page_rates": self._page_rates, "min_effect": self._min_effect, "source": source}
+        return fitting.fit(told, self._slices, self._block, **settings)
 
     def payload(self, source: str) -> dict[str, Any]:
         """What was learned, as the arguments of a ``baseline.learn`` command (without ``model``)."""
-        shift = self._history.embedding(fitting.share_of_delta(len(self._slices)))
-        packed = payload.packed(self._history, shift, self._zone, self._length)
+        told = self._lived()
+        counts: Counts = self._fit(told, source)[1] if self._history.rows.size else {}
+        packed = payload.packed(told._replace(counts=counts), self._zone, self._length, self._min_effect)
         return {"history": packed, "source": source, "prompts": self._history.prompts, "days": self._history.days}
 
     def view(self) -> BaselineView:

@@ -1,29 +1,32 @@
 """The detectors of one model that count more than one kind of prompt: topics, languages, lengths, the embedding, and all together."""
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract import Evidence, State
-from detectors.embedding_baseline import LEVELS, EmbeddingBaseline
+from detectors.embedding_baseline import EmbeddingBaseline
+from detectors.embedding_levels import LEVELS
 from detectors.embedding_shift import EmbeddingShift
 from detectors.recursion import Recursion
 from detectors.sketch import Sketch
 from detectors.topic_baseline import TopicBaseline
 from detectors.topic_mix import TopicMix, mixture
+from detectors.volume import Volume
+from detectors.volume_baseline import VolumeBaseline
 from service.decider.budget import MIXES, RATES, TABLES
 from service.decider.encoding import decode_state, encode_state
+from service.decider.kept import Learned, kept, token
 
 Steps = Mapping[str, tuple[NDArray[np.float64], NDArray[np.int64]]]
 """Rate stream -> log L (K,) of its components in a window, and the windows since their last step (K,)."""
 
 _STAGES = {"short": "fewer than 14 days are learned", "unpromised": "its days differ too much"}
 
-_SHOWN = ("version", "rates", "evidence", "crossed", "part", "stray", "totals", "last", "newest")
-"""Arrays of a detector that are kept here; its baseline is kept where it was learned."""
+SETTLED = 0.5
+"""An incident of volume is over when fewer blocks than this share are unlike their hour: nearly all are while the traffic is."""
 
 
 class Carried(NamedTuple):
@@ -40,7 +43,7 @@ def counts(sketch: Sketch, stream: str) -> NDArray[np.int64]:
 
 
 class Mixes:
-    """Detectors of ``topic_mix``, ``language``, ``length``, ``embedding_shift`` and ``combined`` of one model.
+    """Detectors of ``topic_mix``, ``language``, ``length``, ``embedding_shift``, ``volume`` and ``combined`` of one model.
 
     A stream without a baseline has no detector: it is learning. ``combined`` averages the recursions of the streams that may page, two
     at least; it begins again when one of them does.
@@ -50,35 +53,44 @@ class Mixes:
         """``rates``: stream -> false tickets and pages per window, where it may reach that level."""
         self._rates, self._min_effect = dict(rates), min_effect
         self.mixes: dict[str, TopicMix] = {}
-        self.baselines: dict[str, TopicBaseline | EmbeddingBaseline] = {}
+        self.baselines: dict[str, Learned] = {}
         self.shift: EmbeddingShift | None = None
+        self.volume: Volume | None = None
         self.combined: Recursion | None = None
         self.members: dict[str, NDArray[np.float64]] = {}
         self._signature: tuple[tuple[str, str], ...] = ()
         self._tokens: dict[str, str] = {}
+        self._broken: dict[str, str] = {}
         self._carried: dict[str, Carried] = {}
 
     def renew(
         self,
         mixes: Mapping[str, TopicBaseline | None],
         shift: EmbeddingBaseline | None,
+        volume: VolumeBaseline | None,
         rated: Mapping[str, tuple[str, NDArray[np.float64]]],
+        broken: Mapping[str, str] | None = None,
     ) -> set[str]:
         """Put baselines in force; the streams that began again with it.
 
         ``rated``: rate stream that may page -> what tells its null from another, and the weights (K,) of its components.
+        ``broken``: stream -> why the replay of the accepted windows keeps it from paging.
         """
+        self._broken = dict(broken or {})
         begun = {stream for stream, baseline in mixes.items() if self._renew_mix(stream, baseline)}
         if self._renew_shift(shift):
             begun.add("embedding_shift")
+        if self._renew_volume(volume):
+            begun.add("volume")
         members: dict[str, NDArray[np.float64]] = {stream: weights for stream, (_, weights) in rated.items()}
-        if "topic_mix" in self.mixes and self.baselines["topic_mix"].may_page:
+        if "topic_mix" in self.mixes and self.may_page("topic_mix"):
             members["topic_mix"] = mixture(self.baselines["topic_mix"].share.shape[1])  # type: ignore[union-attr]
-        if self.shift is not None and self.shift.baseline.may_page:
+        if self.shift is not None and self.may_page("embedding_shift"):
             members["embedding_shift"] = self.shift.weights
         signature = (
             *((stream, token) for stream, (token, _) in rated.items()),
             *((stream, self.token(stream)) for stream in members if stream not in rated),
+            *((("combined", "tickets only"),) if "combined" in self._broken else ()),
         )
         if signature != self._signature:
             self._signature, self.members = signature, members
@@ -94,8 +106,8 @@ class Mixes:
         self.mixes.pop(stream, None)
         self.baselines.pop(stream, None)
         if baseline is not None:
-            ticket, page = self._allowed(stream, baseline.may_page)
             self.baselines[stream] = baseline
+            ticket, page = self._allowed(stream)
             self.mixes[stream] = TopicMix.fit(baseline, ticket_rate=[ticket], page_rate=[page], min_effect=self._min_effect)
         return True
 
@@ -106,22 +118,33 @@ class Mixes:
         self.baselines.pop("embedding_shift", None)
         if baseline is not None:
             self.baselines["embedding_shift"] = baseline
-            self.shift = EmbeddingShift.fit(baseline, *self._allowed("embedding_shift", baseline.may_page))
+            self.shift = EmbeddingShift.fit(baseline, *self._allowed("embedding_shift"))
         return True
 
-    def _is_new(self, stream: str, baseline: TopicBaseline | EmbeddingBaseline | None) -> bool:
+    def _renew_volume(self, baseline: VolumeBaseline | None) -> bool:
+        if not self._is_new("volume", baseline):
+            return False
+        self.volume = None
+        self.baselines.pop("volume", None)
+        if baseline is not None:
+            self.baselines["volume"] = baseline
+            self.volume = Volume.fit(baseline, self._rates["volume"][0])
+        return True
+
+    def _is_new(self, stream: str, baseline: Learned | None) -> bool:
         if baseline is self.baselines.get(stream):
             return False
-        before, self._tokens[stream] = self.token(stream), _token(baseline)
+        before, self._tokens[stream] = self.token(stream), token(baseline, stream in self._broken)
         return self._tokens[stream] != before
 
-    def _allowed(self, stream: str, may_page: bool) -> tuple[float, float]:
+    def _allowed(self, stream: str) -> tuple[float, float]:
         ticket, page = self._rates[stream]
-        return ticket, page if may_page else 0.0
+        return ticket, page if self.may_page(stream) else 0.0
 
     def _together(self) -> Recursion:
         weights = np.concatenate([weights / len(self.members) for weights in self.members.values()])
         ticket, page = self._rates["combined"]
+        page = 0.0 if "combined" in self._broken else page
         return Recursion.fit(ticket_rate=[ticket], page_rate=[page], weights=weights)
 
     def token(self, stream: str) -> str:
@@ -133,11 +156,14 @@ class Mixes:
         return (
             stream in self.mixes
             or (stream == "embedding_shift" and self.shift is not None)
+            or (stream == "volume" and self.volume is not None)
             or (stream == "combined" and bool(self.combined))
         )
 
     def may_page(self, stream: str) -> bool:
         """Whether the budget of pages holds for the stream now."""
+        if stream in self._broken:
+            return False
         return (stream == "combined" and self.combined is not None) or (stream in self.baselines and self.baselines[stream].may_page)
 
     def knows(self, carried: Carried) -> bool:
@@ -147,10 +173,10 @@ class Mixes:
     def why(self, stream: str) -> str | None:
         """What keeps a stream from paging."""
         if stream == "combined":
-            return None if self.combined else "fewer than two streams may page"
+            return self._broken.get(stream) if self.combined else "fewer than two streams may page"
         if not self.has(stream):
             return "no baseline of it is accepted"
-        return _STAGES.get(self.baselines[stream].stage)
+        return _STAGES.get(self.baselines[stream].stage) or self._broken.get(stream)
 
     def flag(self, sketch: Sketch) -> int:
         """Whether ``embedding_shift`` flagged the newest window, 1 or 0; -1 where it does not know."""
@@ -158,12 +184,25 @@ class Mixes:
             return -1
         return int(self.shift.flag().x[0])
 
+    def traffic(self, start: int, hour: int, n: int, window: float) -> Evidence | None:
+        """One closed window, with prompts or without: what ``volume`` says; None where it is not tested."""
+        if self.volume is None:
+            return None
+        return self.volume.update(start, hour, n, window) or self.volume.standing()
+
+    def unusual(self) -> int:
+        """Whether ``volume`` flagged the block that the newest window completed, 1 or 0; -1 where it completed none."""
+        newest = None if self.volume is None else self.volume.newest
+        return -1 if newest is None else int(newest)
+
     def parameters(self, carried: Carried, hour: int) -> tuple[float, float, float]:
         """Null, design effect and normal share of what a stream is about; see :class:`service.decider.views.Views`."""
         baseline = self.baselines[carried.member]
         null = float(self.null_at(carried, np.array([hour]))[0])
         if isinstance(baseline, EmbeddingBaseline):
             return null, float(baseline.design_effect[0]), float(LEVELS[0])
+        if isinstance(baseline, VolumeBaseline):
+            return null, baseline.design_effect, 0.0
         return null, float(baseline.design_effect[carried.category]), float(baseline.share[hour % len(baseline.share), carried.category])
 
     def null_at(self, carried: Carried, hours: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -171,6 +210,8 @@ class Mixes:
         baseline = self.baselines[carried.member]
         if isinstance(baseline, EmbeddingBaseline):
             null = np.full(hours.size, baseline.null[0, 0])
+        elif isinstance(baseline, VolumeBaseline):
+            null = np.full(hours.size, SETTLED)
         elif carried.rising:
             null = baseline.upper[hours % len(baseline.upper), carried.category] + self._min_effect
         else:
@@ -241,13 +282,15 @@ class Mixes:
 
     def to_json(self) -> dict[str, Any]:
         """Evidence, with what tells the baselines and rates it belongs to."""
-        detectors: dict[str, TopicMix | EmbeddingShift] = dict(self.mixes)
+        detectors: dict[str, TopicMix | EmbeddingShift | Volume] = dict(self.mixes)
         if self.shift is not None:
             detectors["embedding_shift"] = self.shift
+        if self.volume is not None:
+            detectors["volume"] = self.volume
         return {
             "rates": {stream: list(rates) for stream, rates in self._rates.items()},
             "tokens": {stream: self.token(stream) for stream in detectors},
-            "detectors": {stream: encode_state(_kept(detector.snapshot())) for stream, detector in detectors.items()},
+            "detectors": {stream: encode_state(kept(detector.snapshot())) for stream, detector in detectors.items()},
             "signature": [list(part) for part in self._signature],
             "combined": self.combined and encode_state(self.combined.snapshot()),
             "carried": {stream: list(carried) for stream, carried in self._carried.items()},
@@ -256,7 +299,7 @@ class Mixes:
     def load(self, state: Mapping[str, Any]) -> set[str]:
         """Take over what was said against the same baselines and rates; the streams that begin again. Call after :meth:`renew`."""
         same = {stream: tuple(state["rates"].get(stream, ())) == rates for stream, rates in self._rates.items()}
-        begun = set(MIXES) | {"embedding_shift", "combined"}
+        begun = set(MIXES) | {"embedding_shift", "volume", "combined"}
         for stream, saved in state["detectors"].items():
             if same[stream] and state["tokens"][stream] == self.token(stream):
                 self._load(stream, decode_state(saved))
@@ -272,24 +315,8 @@ class Mixes:
         if stream == "embedding_shift":
             assert self.shift is not None
             self.shift = EmbeddingShift.restore({**self.shift.snapshot(), **saved})
+        elif stream == "volume":
+            assert self.volume is not None
+            self.volume = Volume.restore({**self.volume.snapshot(), **saved})
         else:
             self.mixes[stream] = TopicMix.restore({**self.mixes[stream].snapshot(), **saved})
-
-
-def _kept(state: State) -> State:
-    return {name: array for name, array in state.items() if name in _SHOWN or name.startswith("recursion_")}
-
-
-def _token(baseline: TopicBaseline | EmbeddingBaseline | None) -> str:
-    """A hash of everything a detector takes from its baseline."""
-    if baseline is None:
-        return ""
-    digest = blake2b(str(baseline.may_page).encode(), digest_size=8)
-    names = (
-        ("upper", "lower", "design_effect")
-        if isinstance(baseline, TopicBaseline)
-        else ("mean", "prompts", "centre", "scale", "threshold", "null")
-    )
-    for name in names:
-        digest.update(np.ascontiguousarray(getattr(baseline, name)).tobytes())
-    return digest.hexdigest()

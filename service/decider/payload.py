@@ -3,15 +3,17 @@
 import binascii
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from detectors.baseline import Blocks
 from detectors.embedding_baseline import EmbeddingBaseline
+from detectors.volume_baseline import VolumeBaseline
+from service.decider import promises
 from service.decider.baselines import shift_from_json, shift_to_json
 from service.decider.calendar import Calendar
-from service.decider.encoding import decode_packed, encode_packed
+from service.decider.encoding import decode_packed, decode_state, encode_packed, encode_state
 from service.decider.expectations import Refused
 from service.decider.history import History
 
@@ -19,35 +21,47 @@ LARGEST = 3_000_000
 """Characters of a packed history; a month with 100 topics has about a tenth of them."""
 
 
-def packed(history: History, shift: EmbeddingBaseline | None, zone: str, length: float) -> str:
-    """What :func:`opened` reads. The embedding travels as it was learned, without the sums behind it."""
-    state = {**history.to_json(), "embedding": None}
-    return encode_packed({"history": state, "shift": shift and shift_to_json(shift), "time_zone": zone, "window": length})
+class Told(NamedTuple):
+    """What travels: hours of counts, what the embedding and the volume did, and what the replay of the windows counted, None before."""
+
+    history: History
+    shift: EmbeddingBaseline | None
+    volume: VolumeBaseline | None
+    counts: promises.Counts | None
 
 
-def opened(
-    value: Any, calendar: Calendar, zone: str, slices: Sequence[str], length: float, topics: int
-) -> tuple[History, EmbeddingBaseline | None]:
-    """The history and what its embedding did. Raises Refused for what is none, or was counted otherwise than this service counts."""
+def packed(told: Told, zone: str, length: float, min_effect: float) -> str:
+    """What :func:`opened` reads. The embedding travels as it was learned, without the sums behind it; windows stay where they are."""
+    state = {**told.history.to_json(), "embedding": None, "recording": None}
+    counted = {"time_zone": zone, "window": length, "min_effect": min_effect}
+    shift = told.shift and shift_to_json(told.shift)
+    volume = told.volume and encode_state(told.volume.snapshot())
+    return encode_packed({"history": state, "shift": shift, "volume": volume, "promises": promises.to_json(told.counts or {}), **counted})
+
+
+def opened(value: Any, calendar: Calendar, zone: str, slices: Sequence[str], length: float, topics: int, min_effect: float) -> Told:
+    """What was packed. Raises Refused for what is none, or was counted otherwise than this service counts."""
     if not isinstance(value, str) or len(value) > LARGEST:
         raise Refused("history must be what `tiltmeter baseline learn` makes")
     history = History(calendar, slices, length)
     try:
         state = decode_packed(value)
-        theirs = state["time_zone"], state["window"]
+        theirs = state["time_zone"], state["window"], state["min_effect"]
         history.load(state["history"])
         shift = state["shift"] and shift_from_json(state["shift"])
+        volume = state["volume"] and VolumeBaseline.restore(decode_state(state["volume"]))
+        counts = promises.from_json(state["promises"])
     except (binascii.Error, zlib.error, ValueError, KeyError, TypeError, IndexError) as error:
         raise Refused(f"the history cannot be read: {type(error).__name__}") from error
-    if theirs != (zone, length):
-        raise Refused(
-            f"learned with time zone {theirs[0]} and windows of {theirs[1]:g} s, this service has {zone} and {length:g} s: give --config"
-        )
+    ours = zone, length, min_effect
+    if theirs != ours:
+        said = [f"{zone}, windows of {length:g} s and a minimum effect of {effect:g}" for zone, length, effect in (theirs, ours)]
+        raise Refused(f"learned with time zone {said[0]}, this service has {said[1]}: give --config")
     if not history.prompts:
         raise Refused("the history holds no prompts")
     if topics and history.table("topic_mix").shape[1] != topics + 1:
         raise Refused(f"learned with another bundle: it has {history.table('topic_mix').shape[1] - 1} topics, this service's {topics}")
-    return history, shift
+    return Told(history, shift, volume, counts)
 
 
 def blocks(arguments: Mapping[str, Any], flags: Sequence[str]) -> dict[str, Blocks]:

@@ -30,9 +30,6 @@ PUBLISH = 0.5
 SPARE = 10.0
 """A checkpoint waits this many times as long as the last one took: a large state costs no more than a tenth of the time."""
 
-PRUNE = 3600.0
-RETENTION = 30 * 86400.0
-
 
 class Journal(Protocol):
     """The decider's side of a ledger."""
@@ -63,10 +60,6 @@ class Store(Protocol):
 
     def upsert(self, steps: Sequence[Closed]) -> None:
         """Write steps; again is harmless."""
-        ...
-
-    def prune(self, before: float) -> int:
-        """Delete what is older than ``before``."""
         ...
 
 
@@ -140,6 +133,8 @@ class DeciderLoop:
         self._fresh()
         self._saved_position = self._decider.position
         self._active = True
+        for note in self._decider.notes:
+            _log.warning("bundle in force", extra=fields(note=note))
         _log.info("decider active", extra=fields(position=self._decider.position))
         return True
 
@@ -148,7 +143,7 @@ class DeciderLoop:
         now = time.monotonic()
         self._pending.clear()
         self._heard = self._checkpointed = now
-        self._published = self._pruned = -float("inf")
+        self._published = -float("inf")
         self._took = self._cost = 0.0
         self._written: float | None = None
         self._shown = None
@@ -164,7 +159,6 @@ class DeciderLoop:
             self._pending = []
             self._dirty = True
         self._checkpoint_due()
-        self._prune_due()
         self._show()
 
     def _absorb(self) -> None:
@@ -195,12 +189,6 @@ class DeciderLoop:
         self._saving = self._saving.add(self._cost)
         self._saved_position, self._dirty = decider.position, False
         self._checkpointed, self._written = time.monotonic(), self._clock()
-
-    def _prune_due(self) -> None:
-        now, watermark = time.monotonic(), self._decider.watermark
-        if now - self._pruned > PRUNE and watermark > 0:
-            self._pruned = now
-            self._store.prune(watermark - RETENTION)
 
     def _show(self) -> None:
         now = time.monotonic()

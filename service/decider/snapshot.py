@@ -17,8 +17,8 @@ class Series:
 
     Attributes:
         start: (W,) int64, window start, seconds since the epoch.
-        n, x: (W,) int64, prompts and what ``StreamView.counted`` says; of embedding_shift windows (n is 1), of topic_mix, language and
-            length the newest 720 windows at most.
+        n, x: (W,) int64, prompts and what ``StreamView.counted`` says; of embedding_shift windows and of volume blocks (n is 1); of
+            topic_mix, language and length the newest 720 windows at most.
         ticket, page: (W,) float32, log10 evidence of the two recursions.
     """
 
@@ -104,6 +104,9 @@ class DeciderSnapshot:
         closed_windows: windows closed since the state began, with at least one prompt.
         closing, saving: time spent on deciding a batch of entries, and on a checkpoint.
         incidents: open ones, oldest first; recent: closed ones, newest first, at most 50.
+        shadows, shadow_streams: the same of the models' second bundles, where they have one.
+        shadow_opened: (model, slice, stream, level) -> incidents a shadow would have opened since it is one.
+        former: model -> digest of the bundle that was in force before the last promotion, where it was not rolled back.
     """
 
     active: bool
@@ -126,3 +129,7 @@ class DeciderSnapshot:
     opened: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
     closing: Timing = field(default_factory=Timing)
     saving: Timing = field(default_factory=Timing)
+    shadows: Sequence[ModelView] = ()
+    shadow_streams: Sequence[StreamView] = ()
+    shadow_opened: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
+    former: Mapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from detectors.likelihood import RISE
 from detectors.recovery import Recovery
 from detectors.sketch import Sketch
 from service.config import Config
-from service.decider.budget import RATES, RECOVERY, StreamKey, Weighted, full_rates, layout
+from service.decider.budget import PAGING, RATES, RECOVERY, StreamKey, Weighted, full_rates, layout
 from service.decider.calendar import HOURS
 from service.decider.encoding import decode_state, encode_state
 from service.decider.learning import Learning
@@ -47,7 +47,7 @@ class Streams:
         self.full = full_rates(config, models)
         with np.errstate(divide="ignore"):
             self._thresholds = [(ticket, page) for ticket, page in (-np.log10(self.full)).T.tolist()]
-        self._min_effect = config.detection.min_effect
+        self._min_effect, self._length = config.detection.min_effect, config.windows.length
         self._rated = np.array([i for i, key in enumerate(self.keys) if key.stream in RATES])
         self._rate = {int(i): r for r, i in enumerate(self._rated)}
         self._places: dict[Place, list[int]] = {}
@@ -142,7 +142,9 @@ class Streams:
             if null.page and self.full[1, i] > 0:
                 rated[self.keys[i].stream] = (self._tokens[self._rate[i]], np.full(RISE.size, 1 / RISE.size))
         mixes = {stream: learning.mix(stream) for stream in ("topic_mix", "language", "length")}
-        begun = [self.index[StreamKey(model, WHOLE, stream)] for stream in sorted(self.mixes[model].renew(mixes, learning.shift(), rated))]
+        broken = {stream: why for stream in PAGING if (why := learning.broken(stream))}
+        renewed = self.mixes[model].renew(mixes, learning.shift(), learning.volume(), rated, broken)
+        begun = [self.index[StreamKey(model, WHOLE, stream)] for stream in sorted(renewed)]
         self._forget_recovery(begun)
         return begun
 
@@ -157,8 +159,8 @@ class Streams:
         where[[at + i for i in streams for at in (0, len(self))]] = True
         self.recovery.reset(where)
 
-    def update(self, hour: int, found: Mapping[Place, Sketch]) -> Step:
-        """One closed window in this hour of the week; sketches with prompts of models and slices."""
+    def update(self, start: int, hour: int, found: Mapping[Place, Sketch]) -> Step:
+        """One closed window, its start and hour of the week; sketches with prompts of models and slices."""
         if hour != self._hour:
             self._hour = hour
             self.flags.move(self._bound(hour))
@@ -180,6 +182,10 @@ class Streams:
                 }
                 for stream, one in self.mixes[name].update(sketch, hour, steps).items():
                     _put(evidence, self.index[StreamKey(name, WHOLE, stream)], one)
+        for name, mixes in self.mixes.items():
+            prompts = found[name, WHOLE].n if (name, WHOLE) in found else 0
+            if (traffic := mixes.traffic(start, hour, int(prompts), self._length)) is not None:
+                _put(evidence, self.index[StreamKey(name, WHOLE, "volume")], traffic)
         self.views.take(found, n, x)
         recovered = np.zeros(2 * len(self), bool)
         if self.recovery.running.any():

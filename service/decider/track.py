@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.sketch import Sketch
+from detectors.sketch import BINS, Sketch
 from service.decider.budget import MIXES, PAGING, RATES, SLICED, TICKETS
 from service.decider.encoding import decode_array, encode_array
 from service.decider.mixes import Carried, counts
@@ -23,8 +23,19 @@ SHOWN_SLICE = 240
 TABLES = 720
 """Windows whose topics, languages and lengths are kept: a change that began earlier is described by these."""
 
+TABLES_SLICE = 120
+"""Windows of a slice whose topics are kept."""
+SUMMED = 5
+"""Windows whose Fourier sums are kept together."""
+
+SUMS = 144
+"""Fourier sums kept of a whole model: as many windows as tables."""
+
 RECENT = 60
 """Windows that decide whether there is enough data."""
+
+
+_FLAGS = {"embedding_shift": "flag", "volume": "unusual"}
 
 
 class Topic(Protocol):
@@ -90,10 +101,14 @@ class Track:
         self._rates = tuple(RATES) if whole else SLICED
         self._streams = (*PAGING, *TICKETS) if whole else SLICED
         evidence = ("<f4", (len(self._streams),))
-        row = [("start", "<i8"), ("hour", "<i2"), ("n", "<i4"), ("x", "<i4", (len(self._rates),)), ("flag", "i1")]
-        self._windows = Ring(np.dtype([*row, ("ticket", *evidence), ("page", *evidence)]), SHOWN if whole else SHOWN_SLICE)
+        row = [("start", "<i8"), ("hour", "<i2"), ("n", "<i4"), ("x", "<i4", (len(self._rates),)), ("flag", "i1"), ("unusual", "i1")]
+        row += [("ticket", *evidence), ("page", *evidence), ("p_values", "<i4", (BINS,))]
+        self._windows = Ring(np.dtype(row), SHOWN if whole else SHOWN_SLICE)
+        self._sums: Ring | None = None
         self._whole = whole
+        self._mixes, self._kept = (MIXES, TABLES) if whole else (("topic_mix",), TABLES_SLICE)
         self._tables: Ring | None = None
+        self._usual = np.zeros(1, np.int64)
         self._recent: NDArray[Any] | None = None
         self._prompts = 0
 
@@ -104,19 +119,57 @@ class Track:
         sketch: Sketch,
         x: NDArray[np.int64],
         flag: int,
+        unusual: int,
         ticket: NDArray[np.float64],
         page: NDArray[np.float64],
+        usual: bool = True,
     ) -> None:
-        """Add one closed window: ``x`` of its rate streams, whether the embedding was flagged (-1: not known), evidence of its streams."""
+        """Add one closed window: ``x`` of its rate streams, whether embedding and volume were flagged (-1: not known), evidence.
+
+        ``usual``: no incident is open; the topics of such windows are those of :meth:`before`.
+        """
         self._recent = None
-        self._windows.append((start, hour, sketch.n, x, flag, ticket, page))
-        if not self._whole:
-            return
-        tables = [counts(sketch, stream) for stream in MIXES]
+        self._windows.append((start, hour, sketch.n, x, flag, unusual, ticket, page, sketch.histogram))
+        if self._whole and sketch.fourier.size:
+            self._sum(start, hour, sketch)
+        tables = [counts(sketch, stream) for stream in self._mixes]
         if self._tables is None:
-            kinds = [(stream, "<i4", (table.size,)) for stream, table in zip(MIXES, tables, strict=True)]
-            self._tables = Ring(np.dtype(kinds), TABLES)
-        self._tables.append(tuple(tables))
+            self._tables = Ring(_kinds(self._mixes, [table.size for table in tables]), self._kept)
+            self._usual = np.zeros(tables[0].size, np.int64)
+        if self._tables.rows.size == self._kept and self._tables.rows["usual"][0]:
+            self._usual += self._tables.rows["topic_mix"][0]
+        self._tables.append((*tables, usual))
+
+    def _sum(self, start: int, hour: int, sketch: Sketch) -> None:
+        """Add a window to the newest Fourier sums: of at most five windows, all of one hour of the week."""
+        if self._sums is None:
+            row = [("start", "<i8"), ("hour", "<i2"), ("windows", "<i4"), ("n", "<i8"), ("fourier", "<i8", sketch.fourier.shape)]
+            self._sums = Ring(np.dtype(row), SUMS)
+        newest = self._sums.rows[-1:]
+        if not newest.size or newest["windows"][0] >= SUMMED or newest["hour"][0] != hour:
+            self._sums.append((start, hour, 0, 0, 0))
+            newest = self._sums.rows[-1:]
+        newest["windows"] += 1
+        newest["n"] += sketch.n
+        newest["fourier"] += sketch.fourier
+
+    def fourier(self, since: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Hour of the week (B,), prompts (B,) and fixed-point Fourier sums (B, F) of the windows from ``since`` on.
+
+        Up to four windows before it are in the first row.
+        """
+        if self._sums is None:
+            nothing = np.zeros(0, np.int64)
+            return nothing, nothing, nothing[:, None]
+        rows = self._sums.rows
+        rows = rows[max(0, int(np.searchsorted(rows["start"], since, side="right")) - 1) :]
+        return rows["hour"].astype(np.int64), rows["n"].astype(np.int64), rows["fourier"].astype(np.int64)
+
+    def p_values(self, since: float = -np.inf, until: float = np.inf) -> NDArray[np.int64]:
+        """(15,) int64, prompts by p-value of the windows kept that start in [since, until)."""
+        rows = self._windows.rows
+        first, stop = np.searchsorted(rows["start"], [since, until])
+        return np.asarray(rows["p_values"][first:stop].sum(axis=0, dtype=np.int64))
 
     def recent(self, length: float) -> NDArray[Any]:
         """Windows with prompts among the newest 60, by time."""
@@ -135,24 +188,34 @@ class Track:
         """What a stream counted in all windows kept, or in the ``newest`` of them."""
         rows = self._windows.rows
         rows = rows if newest is None else rows[rows.size - min(newest, rows.size) :]
-        if carried.member == "embedding_shift":
-            rows = rows[rows["flag"] >= 0]
-            return _columns(rows, np.ones(rows.size, np.int64), rows["flag"])
-        if carried.member in MIXES:
+        if (column := _FLAGS.get(carried.member)) is not None:
+            rows = rows[rows[column] >= 0]
+            return _columns(rows, np.ones(rows.size, np.int64), rows[column])
+        if carried.member in MIXES and self._tables is not None:
             table = self.table(carried.member)
             rows = rows[max(0, rows.size - len(table)) :]
             table = table[len(table) - rows.size :]
             return _columns(rows, table.sum(axis=1), table[:, carried.category])
-        if carried.member not in self._rates:  # combined, while nothing is combined
+        if carried.member not in self._rates:  # combined, while nothing is combined; categories, before the first window
             return _columns(rows[:0], rows["n"][:0], rows["n"][:0])
         return _columns(rows, rows["n"], rows["x"][:, self._rates.index(carried.member)])
 
     def table(self, stream: str, since: float = -np.inf) -> NDArray[np.int64]:
-        """(W, categories) int64, the newest windows from ``since`` on, at most 720, of a stream of many categories."""
+        """(W, categories) int64, the newest windows from ``since`` on, at most 720 (of a slice 120, topics only), of a stream of
+        many categories.
+        """
         if self._tables is None:
             return np.zeros((0, 1), np.int64)
         table = self._tables.rows[stream].astype(np.int64)
         return table[np.searchsorted(self._windows.rows["start"][-len(table) :], since) :]
+
+    def before(self, start: float) -> NDArray[np.int64]:
+        """(K + 1,) prompts of each topic before ``start``, in all windows while no incident was open."""
+        if self._tables is None:
+            return self._usual
+        rows = self._tables.rows
+        rows = rows[: rows.size - len(self.table("topic_mix", start))]
+        return np.asarray(self._usual + rows["topic_mix"][rows["usual"]].sum(axis=0))
 
     def hours(self, since: float) -> NDArray[np.int64]:
         """Hour of the week of the windows from ``since`` on."""
@@ -172,22 +235,39 @@ class Track:
         tables = self._tables
         return {
             "windows": encode_array(self._windows.rows),
-            "tables": tables and {stream: encode_array(tables.rows[stream]) for stream in MIXES},
+            "sums": self._sums and encode_array(self._sums.rows),
+            "tables": tables and {name: encode_array(tables.rows[name]) for name in (*self._mixes, "usual")},
+            "usual": encode_array(self._usual),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of :meth:`to_json`."""
-        self._windows.load(decode_array(state["windows"]))
+        windows = decode_array(state["windows"])
+        if "p_values" not in (windows.dtype.names or ()):  # kept before these were
+            older, windows = windows, np.zeros(windows.size, self._windows.rows.dtype)
+            for name in older.dtype.names or ():
+                windows[name] = older[name]
+        self._windows.load(windows)
+        self._sums = None
+        if sums := state.get("sums"):
+            rows = decode_array(sums)
+            self._sums = Ring(rows.dtype, SUMS)
+            self._sums.load(rows)
         self._recent = None
         self._tables = None
         if state["tables"]:
-            columns = {stream: decode_array(table) for stream, table in state["tables"].items()}
-            kinds = [(stream, "<i4", (columns[stream].shape[1],)) for stream in MIXES]
-            rows = np.zeros(len(columns[MIXES[0]]), np.dtype(kinds))
-            for stream in MIXES:
-                rows[stream] = columns[stream]
-            self._tables = Ring(rows.dtype, TABLES)
+            columns = {name: decode_array(table) for name, table in state["tables"].items()}
+            rows = np.zeros(len(columns["topic_mix"]), _kinds(self._mixes, [columns[stream].shape[1] for stream in self._mixes]))
+            rows["usual"] = True  # of a state that did not say
+            for name, column in columns.items():
+                rows[name] = column
+            self._tables = Ring(rows.dtype, self._kept)
             self._tables.load(rows)
+            self._usual = decode_array(state["usual"]) if "usual" in state else np.zeros(columns["topic_mix"].shape[1], np.int64)
+
+
+def _kinds(streams: Sequence[str], sizes: Sequence[int]) -> np.dtype[Any]:
+    return np.dtype([*((stream, "<i4", (size,)) for stream, size in zip(streams, sizes, strict=True)), ("usual", "?")])
 
 
 def _columns(rows: NDArray[Any], n: NDArray[Any], x: NDArray[Any]) -> Counted:

@@ -1,8 +1,8 @@
 """What each stream shows of a window: prompts, those it is about, and the null they are held against.
 
 A rate stream shows its own counts. A stream of many categories shows the category that carries its evidence, ``embedding_shift`` whether
-the window was flagged (n = 1), ``combined`` what its member shows that carries. While an incident is open that choice is pinned, so that
-recovery and shares are about what was told.
+the window was flagged (n = 1), ``volume`` whether the block was that it completed, ``combined`` what its member shows that carries.
+While an incident is open that choice is pinned, so that recovery and shares are about what was told.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,6 +69,8 @@ class Views:
             if sketch := found.get((name, WHOLE)):
                 self._look(name)
                 self._count(name, sketch)
+            at, flag = self._index[StreamKey(name, WHOLE, "volume")], self._mixes[name].unusual()
+            self.n[at], self.x[at] = flag >= 0, flag > 0
 
     def _look(self, name: str) -> None:
         mixes = self._mixes[name]
@@ -88,7 +90,7 @@ class Views:
     def _count(self, name: str, sketch: Sketch) -> None:
         mixes = self._mixes[name]
         for stream, i in self._others[name]:
-            if not mixes.has(stream):
+            if not mixes.has(stream) or stream == "volume":
                 continue
             carried = self.carried(StreamKey(name, WHOLE, stream))
             if carried.member in RATES:

@@ -58,6 +58,8 @@ class OpenWindows:
         self.lost = 0
         self.late: dict[str, int] = {}
         self.refused: dict[str, int] = {}
+        self.twice: frozenset[tuple[str, str]] = frozenset()
+        """Bundle and model of deltas whose prompts are in the delta of another bundle too: not counted as late or refused again."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -65,7 +67,7 @@ class OpenWindows:
     def add(self, key: DeltaKey, sketch: Sketch) -> None:
         """Add one delta, or count it as late when its window has closed."""
         if self._ends(key.window) <= self.watermark:
-            self.late[key.model_name] = self.late.get(key.model_name, 0) + (0 if key.slice else int(sketch.n))
+            self.late[key.model_name] = self.late.get(key.model_name, 0) + self._prompts(key, sketch)
             return
         if (window := self._open.get(key.window)) is None:
             window = self._open[key.window] = {}
@@ -128,11 +130,15 @@ class OpenWindows:
     def _ends(self, start: int) -> float:
         return start + self._settings.length + self._settings.grace
 
+    def _prompts(self, key: DeltaKey, sketch: Sketch) -> int:
+        """Prompts of a delta that no other delta counts."""
+        return 0 if key.slice or key[:2] in self.twice else int(sketch.n)
+
     def _refuse(self, start: int) -> None:
         sketches = self._open.pop(start)
         self._held -= len(sketches)
         for key, sketch in sketches.items():
-            self.refused[key.model_name] = self.refused.get(key.model_name, 0) + (0 if key.slice else int(sketch.n))
+            self.refused[key.model_name] = self.refused.get(key.model_name, 0) + self._prompts(key, sketch)
         if len(self._order) > 2 * len(self._open) + 100:  # refused starts stay in the heap until it is made anew
             self._order = sorted(self._open)
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from detectors.calibration import FAR, STRANGE, Calibration
 from detectors.features import Fourier
-from detectors.scores import LABEL_WEIGHT, TOPIC_WEIGHT, DensityKnn, Head
+from detectors.scores import DensityKnn, Head
 from service.bundle import (
     CALIBRATION,
     ENCODER_GRAPH,
@@ -23,6 +23,7 @@ from service.bundle import (
     SCORER_GRAPH,
     TOKENIZER,
     TOPICS,
+    WORDS,
     Bundle,
     Counts,
     EncoderSettings,
@@ -32,14 +33,15 @@ from service.bundle import (
     encoder_digest,
     sha256,
 )
-from service.bundle.bundle import save_calibration, save_manifest, save_topics
+from service.bundle.bundle import save_calibration, save_manifest, save_topics, save_vocabulary
 from service.config import Compute
 from service.encoder import Encoded, Encoder, ScorerGraph, VectorPart
 from service.errors import DataError
 from service.fit.collect import NONE, FieldNames, Rows, collect
 from service.fit.duplicates import clusters
 from service.fit.encoder_files import write_encoder
-from service.fit.head import FOLDS, Topics, fit_head, fit_topics
+from service.fit.extraction import extraction
+from service.fit.head import FOLDS, TOPIC_HEADS, Topics, fit_label_head, fit_topic_heads, fit_topics, topic_folds
 from service.fit.output import check_out, publish, staging_beside
 from service.fit.progress import Advance, Progress, Silent
 from service.fit.report import write_report
@@ -49,6 +51,7 @@ from service.fit.sentence_transformer import DEFAULT_ENCODER
 from service.fit.split import Split, split, split_given
 from service.fit.warn import FEW_ROWS, warnings_for
 from service.fit.words import topic_words
+from service.vocabulary import Vocabulary
 
 FEWEST_ROWS = 200
 DELTA = 0.01
@@ -69,7 +72,7 @@ class _Score:
     """Everything the scorer graph is written from."""
 
     knn: DensityKnn
-    head: Head | None
+    heads: tuple[Head, ...]
     trained_on: str
     topics: Topics
 
@@ -178,12 +181,13 @@ def _write(
     reference = _embed(running, data, data.split.reference, progress.stage("embedding the reference", data.split.reference.size))
     calibration = _embed(running, data, held, progress.stage("embedding the calibration rows", held.size))
     score = _fit_score(reference.vectors, data.split.label, seed, progress)
-    write_scorer(score.knn, score.head, score.topics.centroids, Fourier.fit(reference.vectors, seed), out)
+    write_scorer(score.knn, score.heads, score.topics.centroids, Fourier.fit(reference.vectors, seed), out)
     raw, _, _ = ScorerGraph(out, compute).run(calibration)
     calibrated = Calibration.fit(raw[places], data.split.unit)
-    topics = _name_topics(data, score.topics, out / TOKENIZER)
+    topics, allowed = _name_topics(data, score.topics, out / TOKENIZER)
     save_calibration(out / CALIBRATION, calibrated)
     save_topics(out / TOPICS, topics)
+    save_vocabulary(out / WORDS, allowed)
     truncated = np.concatenate([reference.truncated, calibration.truncated[places]])
     settings = Settings(
         text=f"field {names.text}" if names.text else "text, prompt, or the last user turn of messages",
@@ -195,9 +199,12 @@ def _write(
         neighbours=score.knn.k,
         density_weight=score.knn.weight,
         head=score.trained_on,
-        head_weight=score.head.share if score.head else 0.0,
+        heads=len(score.heads),
+        head_weight=round(sum(head.share for head in score.heads), 6),
+        head_density_weight=max((head.weight for head in score.heads), default=0.0),
     )
     manifest = _manifest(data, encoder_settings, settings, calibrated, len(topics), float(truncated.mean()), out)
+    manifest = manifest.rewritten(extraction=extraction(data.texts, np.concatenate([reference.tokens, calibration.tokens[places]])))
     write_report(out / REPORT, manifest, topics, calibrated)
     manifest = manifest.rewritten(files={**manifest.files, REPORT: sha256(out / REPORT)})
     save_manifest(out / MANIFEST, manifest)
@@ -218,28 +225,28 @@ def _embed(encoder: Encoder, data: _Data, numbers: NDArray[np.int64], advance: A
 
 
 def _fit_score(reference: NDArray[np.float32], label: NDArray[np.int64], seed: int, progress: Progress) -> _Score:
-    """Distance, topics and head, from the reference alone."""
+    """Distance, topics and heads, from the reference alone."""
     knn = DensityKnn.fit(reference, progress=progress.stage("finding neighbours", len(reference)))
     progress.stage("finding topics", None)
     topics = fit_topics(reference, seed)
     labelled = label != NONE
     classes = np.unique(label[labelled]).size
-    advance = progress.stage("training the head", FOLDS + 1)
     if _FEWEST_CLASSES <= classes <= labelled.sum() / _FEWEST_ROWS_A_CLASS:
-        return _Score(knn, fit_head(reference[labelled], label[labelled], LABEL_WEIGHT, seed, advance), "labels", topics)
-    if len(topics.centroids) >= _FEWEST_CLASSES:
-        return _Score(knn, fit_head(reference, topics.topic, TOPIC_WEIGHT, seed, advance), "topics", topics)
-    return _Score(knn, None, "none", topics)
+        advance = progress.stage("training the head", FOLDS + 1)
+        return _Score(knn, (fit_label_head(reference, label, knn.nearest, seed, advance),), "labels", topics)
+    advance = progress.stage("training the heads", TOPIC_HEADS * (topic_folds(len(reference)) + 1))
+    heads = fit_topic_heads(reference, topics, seed, advance)
+    return _Score(knn, heads, "topics" if heads else "none", topics)
 
 
-def _name_topics(data: _Data, topics: Topics, tokenizer: Path) -> list[TopicInfo]:
+def _name_topics(data: _Data, topics: Topics, tokenizer: Path) -> tuple[list[TopicInfo], Vocabulary]:
     vocabulary = Tokenizer.from_file(str(tokenizer)).get_vocab()
     texts = [data.texts[number] for number in data.split.reference.tolist()]
     count = len(topics.centroids)
     source = data.source[data.split.reference]
-    words = topic_words(texts, topics.topic, count, source, lambda word: any(mark + word in vocabulary for mark in _WORD_MARKS))
+    words, allowed = topic_words(texts, topics.topic, count, source, lambda word: any(mark + word in vocabulary for mark in _WORD_MARKS))
     shares = np.bincount(topics.topic, minlength=count) / len(texts)
-    return [TopicInfo(found, float(share)) for found, share in zip(words, shares, strict=True)]
+    return [TopicInfo(found, float(share)) for found, share in zip(words, shares, strict=True)], allowed
 
 
 def _manifest(
@@ -258,7 +265,7 @@ def _manifest(
         calibration_effective=round(calibration.n_effective, 3),
         left_out=divided.left_out + rows.dropped,
     )
-    files = {name: sha256(out / name) for name in (ENCODER_GRAPH, TOKENIZER, SCORER_GRAPH, REFERENCE, CALIBRATION, TOPICS)}
+    files = {name: sha256(out / name) for name in (ENCODER_GRAPH, TOKENIZER, SCORER_GRAPH, REFERENCE, CALIBRATION, TOPICS, WORDS)}
     nulls = {name: calibration.pac_bound(level, DELTA / len(_STREAMS)) for name, level in _STREAMS.items()}
     return Manifest(
         schema=SCHEMA,

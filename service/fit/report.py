@@ -9,7 +9,7 @@ import numpy as np
 from detectors.calibration import Calibration
 from detectors.delay import Delay
 from service.bundle import Manifest, TopicInfo
-from service.bundle.detection import RISES, SLICE_BUDGET, SLICES, STREAMS, Detection, detection, limits, said
+from service.bundle.detection import RISES, SLICE_BUDGET, SLICES, STREAMS, UNTOLD, Detection, detection, limits, said, swap
 
 _TOPICS_SHOWN = 40
 _STYLE = """
@@ -36,6 +36,7 @@ def write_report(path: Path, manifest: Manifest, topics: Sequence[TopicInfo], ca
         f"{manifest.topics} topics, encoder {escape(manifest.encoder.id)}.</p>",
         _warnings(manifest),
         _detection(manifest),
+        _swap(topics),
         _nulls(manifest),
         _histogram(calibration),
         _facts(manifest),
@@ -81,6 +82,25 @@ def _table(table: Detection, columns: Mapping[str, Sequence[Delay]]) -> str:
         for row, rise in enumerate(RISES)
     )
     return f'<div class="scroll"><table><tr><th>Share of strange prompts rises by</th>{head}</tr>{body}</table></div>'
+
+
+def _swap(topics: Sequence[TopicInfo]) -> str:
+    found = swap(tuple(topic.share for topic in topics))
+    if found is None:
+        return ""
+    head = "".join(f'<th class="n">{speed} prompts/s</th>' for speed in found.rates)
+    body = "".join(
+        f"<tr><td>{rise * 100:g} {'point' if rise == 0.01 else 'points'}</td>"
+        + "".join(f'<td class="n">{said(delays[row], found.never[speed])}</td>' for speed, delays in found.rates.items())
+        + "</tr>"
+        for row, rise in enumerate(RISES)
+    )
+    return (
+        f"<p>The same when this much of the traffic moves to one topic of median size ({found.share:.1%} of it before), seen by "
+        "<code>topic_mix</code> once four weeks of independent prompts with the topics of the fine-tuning set, all days alike, are "
+        f'accepted:</p><div class="scroll"><table><tr><th>Share of that topic rises by</th>{head}</tr>{body}</table></div>'
+        f"<p class=quiet><code>embedding_shift</code> has no such table: {escape(UNTOLD)}.</p>"
+    )
 
 
 def _warnings(manifest: Manifest) -> str:
@@ -153,8 +173,8 @@ def _facts(manifest: Manifest) -> str:
         ),
         (
             "Score",
-            f"{settings.neighbours} nearest neighbours, density weight {settings.density_weight}; head on {settings.head}, weight "
-            f"{settings.head_weight}",
+            f"{settings.neighbours} nearest neighbours, density weight {settings.density_weight}; linear heads on "
+            f"{settings.head}: {settings.heads}, weight {settings.head_weight}, density weight {settings.head_density_weight}",
         ),
         ("Seed", str(settings.seed)),
     ]

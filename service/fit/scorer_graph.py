@@ -1,4 +1,4 @@
-"""Write the scorer as an ONNX graph: nearest neighbours over tiles of the reference, density, head, nearest topic.
+"""Write the scorer as an ONNX graph: nearest neighbours over tiles of the reference, density, heads, nearest topic.
 
 Takes ``vectors`` (B, d) float32 unit, gives ``score`` (B,) float32 (higher is stranger), ``topic`` (B,) int32 (nearest centroid) and
 ``fourier`` (B, F) int16 (see detectors.features). The score is what detectors.scores.combine computes. Reference vectors are external data
@@ -6,6 +6,7 @@ in tiles, each with a TopK of its own whose results are merged: the whole simila
 file comes near protobuf's limit of 2 GB.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -43,32 +44,26 @@ class _Graph:
 
 
 def write_scorer(
-    knn: DensityKnn, head: Head | None, centroids: NDArray[np.float32], fourier: Fourier, out: Path, *, tile_rows: int = TILE_ROWS
+    knn: DensityKnn, heads: Sequence[Head], centroids: NDArray[np.float32], fourier: Fourier, out: Path, *, tile_rows: int = TILE_ROWS
 ) -> None:
     """Write scorer.onnx and reference.bin into ``out``. Equal arguments give equal bytes.
 
     Args:
         knn: fitted on the reference.
-        head: None leaves the standardised distance alone.
+        heads: none leaves the standardised distance alone.
         centroids: (K, d) float32, K >= 1, unit rows.
         fourier: frequencies fitted on the reference.
         out: directory.
         tile_rows: rows of one tile, at least k.
     """
     graph = _Graph()
-    distance = _distance(graph, knn, out / REFERENCE, tile_rows)
+    distance, nearest = _distance(graph, knn, out / REFERENCE, tile_rows)
     score = _standard(graph, "distance", distance, knn.standard.mean, knn.standard.deviation)
-    if head is not None:
-        graph.constant("head.weights", head.weights)
-        graph.constant("head.bias", head.bias)
-        graph.add("MatMul", ["vectors", "head.weights"], "head.product")
-        graph.add("Add", ["head.product", "head.bias"], "head.logits")
-        graph.add("ReduceMax", ["head.logits"], "head.largest", axes=[1], keepdims=0)
-        graph.add("Neg", ["head.largest"], "head.raw")
-        standard = _standard(graph, "head", "head.raw", head.standard.mean, head.standard.deviation)
-        graph.add("Mul", [score, graph.number("distance.share", 1 - head.share)], "distance.part")
-        graph.add("Mul", [standard, graph.number("head.share", head.share)], "head.part")
-        score = graph.add("Add", ["distance.part", "head.part"], "combined")
+    if heads:
+        share = graph.number("distance.share", 1 - sum(head.share for head in heads))
+        parts = [graph.add("Mul", [score, share], "distance.part")]
+        parts += [_head(graph, f"head{number}", head, nearest) for number, head in enumerate(heads)]
+        score = graph.add("Sum", parts, "combined")
     graph.add("Identity", [score], "score")
     graph.constant("centroids", centroids.T)
     graph.add("MatMul", ["vectors", "centroids"], "topic.similarity")
@@ -95,6 +90,24 @@ def _standard(graph: _Graph, name: str, raw: str, mean: float, deviation: float)
     return graph.add("Div", [f"{name}.centred", graph.number(f"{name}.deviation", deviation)], f"{name}.standard")
 
 
+def _head(graph: _Graph, name: str, head: Head, nearest: str) -> str:
+    """Weighted and standardised: what is usual among the neighbours minus the prompt's own largest logit."""
+    graph.constant(f"{name}.weights", head.weights)
+    graph.constant(f"{name}.bias", head.bias)
+    graph.add("MatMul", ["vectors", f"{name}.weights"], f"{name}.product")
+    graph.add("Add", [f"{name}.product", f"{name}.bias"], f"{name}.logits")
+    largest = graph.add("ReduceMax", [f"{name}.logits"], f"{name}.largest", axes=[1], keepdims=0)
+    if head.expected is None:
+        raw = graph.add("Neg", [largest], f"{name}.raw")
+    else:
+        graph.add("Gather", [graph.constant(f"{name}.expected", head.expected), nearest], f"{name}.nearest")
+        graph.add("ReduceMean", [f"{name}.nearest"], f"{name}.mean_nearest", axes=[1], keepdims=0)
+        graph.add("Mul", [f"{name}.mean_nearest", graph.number(f"{name}.weight", head.weight)], f"{name}.usual")
+        raw = graph.add("Sub", [f"{name}.usual", largest], f"{name}.raw")
+    standard = _standard(graph, name, raw, head.standard.mean, head.standard.deviation)
+    return graph.add("Mul", [standard, graph.number(f"{name}.share", head.share)], f"{name}.part")
+
+
 def _features(graph: _Graph, fourier: Fourier) -> None:
     """Fixed-point features: on the device, because integers of two bytes are less to bring back than floats."""
     graph.constant("frequencies", fourier.frequencies.T)
@@ -107,8 +120,8 @@ def _features(graph: _Graph, fourier: Fourier) -> None:
     graph.add("Cast", ["features.rounded"], "fourier", to=TensorProto.INT16)
 
 
-def _distance(graph: _Graph, knn: DensityKnn, file: Path, tile_rows: int) -> str:
-    """Mean cosine distance to the k nearest rows minus the weighted mean of their densities."""
+def _distance(graph: _Graph, knn: DensityKnn, file: Path, tile_rows: int) -> tuple[str, str]:
+    """Mean cosine distance to the k nearest rows minus the weighted mean of their densities; and the numbers of those rows."""
     k = graph.constant("k", np.array([knn.k], dtype=np.int64))
     similarities, indices = [], []
     with file.open("wb") as stream:
@@ -131,7 +144,7 @@ def _distance(graph: _Graph, knn: DensityKnn, file: Path, tile_rows: int) -> str
     graph.add("Gather", [graph.constant("density", knn.density), index], "nearest.density")
     graph.add("ReduceMean", ["nearest.density"], "density.mean", axes=[1], keepdims=0)
     graph.add("Mul", ["density.mean", graph.number("density.weight", knn.weight)], "density.part")
-    return graph.add("Sub", ["nearest.distance", "density.part"], "distance.raw")
+    return graph.add("Sub", ["nearest.distance", "density.part"], "distance.raw"), index
 
 
 def _tile_starts(rows: int, tile_rows: int, k: int) -> list[tuple[int, int]]:

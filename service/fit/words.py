@@ -1,19 +1,19 @@
 """Words that name a topic, from an allow-list that keeps rare words, names and numbers out of pages and incidents."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.redaction import GIVEN_NAMES
+from service.vocabulary import WORD, Vocabulary
 
 WORDS = 5
 _FEWEST_ROWS = 10
 _FEWEST_SHARE = 0.0005
 _NAME_SHARE = 0.5
-_WORD = re.compile(r"[^\W\d_]{3,}")
 _SENTENCE_END = ".!?:\n\"'"
 _FILLERS = frozenset(
     """
@@ -23,10 +23,18 @@ _FILLERS = frozenset(
 )
 
 
+class TopicWords(NamedTuple):
+    """Words that name each topic, and the allow-list they come from."""
+
+    topics: list[tuple[str, ...]]
+    allowed: Vocabulary
+
+
 def topic_words(
     texts: Sequence[str], topic: NDArray[np.int64], topics: int, source: NDArray[np.int64], in_vocabulary: Callable[[str], bool]
-) -> list[tuple[str, ...]]:
-    """Up to five words for each topic by c-TF-IDF (Grootendorst 2022): share in the topic times log(1 + mean topic length / frequency).
+) -> TopicWords:
+    """The allow-list, and up to five words of it for each topic by c-TF-IDF (Grootendorst 2022): share in the topic times
+    log(1 + mean topic length / frequency).
 
     A word is allowed when the encoder's vocabulary has it whole, it occurs in at least 10 rows (0.05% of large sets) that come from at
     least 10
@@ -66,13 +74,13 @@ def topic_words(
         and capitals[word] <= _NAME_SHARE * inside[word]
         and in_vocabulary(word)
     }
-    return _telling(per_topic, allowed)
+    return TopicWords(_telling(per_topic, allowed), Vocabulary.fit({word: rows[word] for word in allowed}, len(texts)))
 
 
 def _words(text: str, capitals: Counter[str], inside: Counter[str]) -> list[str]:
     """Lower-case words; counts how often each stands inside a sentence, and how often it is capitalised there."""
     found = []
-    for match in _WORD.finditer(text):
+    for match in WORD.finditer(text):
         word = match.group()
         lower = word.lower()
         found.append(lower)

@@ -17,18 +17,21 @@ FLUSH_LIMIT = 30
 """Seconds that one flush may take."""
 
 
-def _die(what: str, limit: int) -> None:
+def _die(what: str, limit: float) -> None:
     _log.critical("%s took longer than %d s: ending the process, nothing acknowledged is lost", what, limit)
     logging.shutdown()
     os._exit(1)
 
 
 class Watchdog:
-    """Counts its own ticks, one a second, and not the clock: a process that was frozen and goes on is not late by that."""
+    """Counts its own ticks, one a second, and not the clock: a process that was frozen and goes on is not late by that.
 
-    def __init__(self, limit: int = FLUSH_LIMIT, expired: Callable[[str, int], None] = _die, tick: float = 1.0) -> None:
+    ``limit`` in seconds; ``math.inf`` for a step that may take as long as it takes.
+    """
+
+    def __init__(self, limit: float = FLUSH_LIMIT, expired: Callable[[str, float], None] = _die, tick: float = 1.0) -> None:
         self._limit, self._expired, self._tick = limit, expired, tick
-        self._step: tuple[str, int] | None = None
+        self._step: tuple[str, float] | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 

@@ -18,9 +18,9 @@ from detectors.sketch import BINS, LENGTHS, Sketch
 from service.ledger.contract import UnknownVersion
 from service.records import Command, DeltaKey, Deltas, Entry, Progress, Report, Span
 
-VERSION = 2
-READABLE = frozenset({VERSION})
-"""Versions this build reads. Sketches of version 1 hold other things and belong to bundles that are refused."""
+VERSION = 3
+READABLE = frozenset({2, VERSION})
+"""Versions this build reads; 2 has no words. Sketches of version 1 hold other things and belong to bundles that are refused."""
 
 BLOCK_ENTRIES = 4096
 """Most entries in one block; an entry's position is ``number of its block * BLOCK_ENTRIES + index in it``."""
@@ -128,6 +128,8 @@ def _delta(key: DeltaKey, sketch: Sketch) -> dict[str, Any]:
         "lengths": _sparse(sketch.lengths)[1:],
         "languages": _sparse(sketch.languages),
         "fourier": sketch.fourier.tolist(),
+        # Codes are ascending: their steps are short numbers.
+        **({"words": [np.diff(sketch.words[0], prepend=0).tolist(), sketch.words[1].tolist()]} if sketch.words.size else {}),
     }
 
 
@@ -135,7 +137,9 @@ def _to_delta(record: dict[str, Any]) -> Body:
     key = DeltaKey(record["bundle"], record["model"], record["slice"], record["window"])
     n, strange, far, truncated, tokens, characters = record["sums"]
     tables = _dense([BINS, *record["p"]]), _dense(record["topics"]), _dense([LENGTHS, *record["lengths"]]), _dense(record["languages"])
-    return key, Sketch(n, strange, far, truncated, tokens, characters, *tables, np.array(record["fourier"], np.int64))
+    steps, counts = record.get("words", ([], []))
+    words = np.array([np.cumsum(np.array(steps, np.int64)), counts], np.int64)
+    return key, Sketch(n, strange, far, truncated, tokens, characters, *tables, np.array(record["fourier"], np.int64), words)
 
 
 def _report(report: Report) -> dict[str, Any]:

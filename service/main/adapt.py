@@ -7,10 +7,14 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from service.api.view import Baseline, Expected, History, ModelCard, Monitor, Status, StreamCard
+from detectors.topic_baseline import TopicBaseline
+from service.api.view import Baseline, Expected, History, MedianTopic, ModelCard, Monitor, Status, StreamCard
+from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
+from service.main import shadows
+from service.main.extraction import differences
 from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerCounts, WorkerReading
 from service.pipeline.snapshot import PipelineSnapshot
 
@@ -21,10 +25,11 @@ class Process:
 
     Attributes:
         decider: active, standby, starting or absent.
-        models: identity of every configured model; inference: (runtime, device) pairs.
+        models: identity of every configured model, shadows: of every second bundle; inference: (runtime, device) pairs.
         blind: reasons why we cannot see that no snapshot holds yet.
         queued, lag, replaced_times, lost_records, lost_dead_letters: of the source, where it knows.
         refused: posts turned away for a record that is no prompt, by reason.
+        manifests: digest of a bundle -> how its rows were read.
     """
 
     role: str
@@ -32,6 +37,7 @@ class Process:
     started: float
     decider: str = "starting"
     models: Sequence[ModelReading] = ()
+    shadows: Sequence[ModelReading] = ()
     inference: Sequence[tuple[str, str]] = ()
     reasons: Sequence[str] = ()
     blind: Sequence[str] = ()
@@ -41,6 +47,7 @@ class Process:
     lost_records: int | None = None
     lost_dead_letters: int | None = None
     refused: Mapping[str, int] = field(default_factory=dict)
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)
 
 
 def status(config: Config, process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None, now: float) -> Status:
@@ -68,24 +75,32 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         return Status(now, cards, (), monitor, window=config.windows.length)
     return Status(
         now=now,
-        models=[_card(model, decider, config) for model in decider.models],
+        models=[_held_against_the_set(_card(model, decider, config), model, process.manifests) for model in decider.models],
         incidents=decider.incidents,
         monitor=monitor,
         recent=decider.recent,
-        baselines=[row for model in decider.models for row in baselines(model, decider, config.windows.length)],
+        baselines=[
+            row for model in decider.models for row in baselines(model, decider.streams, config.windows.length, config.detection.min_effect)
+        ],
         expectations=[
             Expected(model.model_name, each.id, each.name, each.until, each.actor, each.reason)
             for model in decider.models
             for each in model.baseline.expectations
         ],
         window=config.windows.length,
+        shadow_baselines=[
+            row
+            for model in decider.shadows
+            for row in baselines(model, decider.shadow_streams, config.windows.length, config.detection.min_effect)
+        ],
+        bundles=shadows.in_force(decider),
     )
 
 
 def reading(process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None) -> Reading:
     """One scrape."""
     return Reading(
-        models=process.models,
+        models=shadows.identities(process.models, process.shadows, decider),
         reasons=process.reasons,
         inference=process.inference,
         worker=None if process.role == "decider" else _worker(process, worker or PipelineSnapshot()),
@@ -131,6 +146,7 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
         ],
         incidents=incidents,
         opened=snapshot.opened,
+        shadows=shadows.readings(snapshot),
         stages={"close": snapshot.closing, "checkpoint": snapshot.saving},
     )
 
@@ -153,15 +169,23 @@ def _stream_readings(snapshot: DeciderSnapshot) -> Iterator[StreamReading]:
 
 
 def _promise(accepted: AcceptedBaseline | None, stream: StreamView) -> bool | None:
-    """Whether the replay at acceptance was consistent with the budget of pages; a slice goes by the same stream of its model."""
-    replayed = accepted.promises.get(stream.stream) if accepted else None
+    """Whether the replay at acceptance was consistent with the budget of pages; None where the stream was not covered."""
+    replayed = accepted.promises.get((stream.slice, stream.stream)) if accepted else None
     return None if replayed is None else replayed.kept
 
 
 def _card(model: ModelView, decider: DeciderSnapshot, config: Config) -> ModelCard:
     streams = [_stream(stream) for stream in decider.streams if stream.model_name == model.model_name]
-    note = "; ".join(_notes(model, config, decider.watermark))
+    note = "; ".join((*_notes(model, config, decider.watermark), *shadows.notes(model, decider)))
     return ModelCard(model.model_name, model.owner, model.bundle, model.severity, streams, model.since, model.last_verdict, note)
+
+
+def _held_against_the_set(card: ModelCard, model: ModelView, manifests: Mapping[str, Manifest]) -> ModelCard:
+    """Until a baseline says what is usual: with what first contact saw and the fine-tuning set does not explain."""
+    manifest, seen = manifests.get(model.bundle), model.baseline.contact
+    if manifest is None or seen is None or model.baseline.phase == "baseline":
+        return card
+    return replace(card, note="; ".join(part for part in (differences(manifest, seen), card.note) if part))
 
 
 def _stream(stream: StreamView) -> StreamCard:
@@ -200,19 +224,19 @@ def _notes(model: ModelView, config: Config, watermark: float) -> Iterator[str]:
         yield f"Asks for a baseline: {baseline.asks}. tiltmeter baseline accept {model.model_name}"
 
 
-def baselines(model: ModelView, decider: DeciderSnapshot, window: float) -> Iterator[Baseline]:
+def baselines(model: ModelView, streams: Sequence[StreamView], window: float, min_effect: float) -> Iterator[Baseline]:
     """One row of ``/v1/baseline`` for each stream of a model and of its slices."""
     view, accepted = model.baseline, model.baseline.accepted
     candidate = view.candidate.source if view.candidate else None
     against = accepted.objection if accepted else None
     note = f"accepted anyway, although {against}" if against else view.asks or ""
-    for stream in decider.streams:
+    for stream in streams:
         if stream.model_name != model.model_name:
             continue
         row = Baseline(model.model_name, stream.stream, view.phase, stream.null, days=view.days, candidate=candidate, note=note)
         row = replace(row, slice=stream.slice, promise=_promise(accepted, stream), why=stream.why)
         row = replace(row, prompts=float(stream.series.n.mean()) if stream.series.n.size else None)
-        if (promise := accepted.promises.get(stream.stream) if accepted else None) is not None:
+        if (promise := accepted.promises.get((stream.slice, stream.stream)) if accepted else None) is not None:
             row = replace(row, told=promise.reason, smallest_budget=promise.smallest_budget)
         if (threshold := stream.thresholds.get("page")) is not None:
             row = replace(row, false_page_every=window * 10**threshold)
@@ -226,25 +250,45 @@ def baselines(model: ModelView, decider: DeciderSnapshot, window: float) -> Iter
                 design_effect=float(learned.design_effect),
                 days=int(learned.days),
             )
+        if accepted is not None and stream.stream == "topic_mix" and (mix := accepted.mixes.get(stream.stream)) is not None:
+            row = replace(row, median_topic=_median_topic(mix, min_effect))
         if accepted is not None:
             stage = ": ".join(part for part in (view.phase, _stage(accepted, stream)) if part)
             row = replace(row, accepted_by=accepted.actor, accepted=accepted.accepted, stage=stage)
         yield row
 
 
+def _median_topic(mix: TopicBaseline, min_effect: float) -> MedianTopic:
+    share = np.median(mix.share, axis=0)
+    known = np.argsort(share[:-1])  # the last is none of the topics
+    at = int(known[known.size // 2])
+    null = float(np.median(mix.upper[:, at])) + min_effect
+    return MedianTopic(float(share[at]), min(null, 1.0), float(mix.design_effect[at]), share.size)
+
+
 def _stage(accepted: AcceptedBaseline, stream: StreamView) -> str | None:
     """How much the learned days carry: short, unpromised, paging or full; None for what has no baseline of its own."""
     learned = accepted.rates.get((stream.slice, stream.stream))
     if learned is None and not stream.slice:
-        other = accepted.shift if stream.stream == "embedding_shift" else accepted.mixes.get(stream.stream)
+        single = {"embedding_shift": accepted.shift, "volume": accepted.volume}
+        other = single[stream.stream] if stream.stream in single else accepted.mixes.get(stream.stream)
         return other.stage if other is not None else None
     return learned.stage if learned is not None else None
 
 
-def identified(process: Process, config: Config, digests: Mapping[str, tuple[str, str]], device: str | None) -> Process:
-    """With the models' (bundle digest, encoder digest), and where the graphs run (None: they do not run here)."""
-    models = [ModelReading(name, digests[name][0], model.owner, digests[name][1]) for name, model in config.models.items()]
-    return replace(process, models=models, inference=[("onnxruntime", device)] if device else [])
+def identified(
+    process: Process,
+    config: Config,
+    digests: Mapping[str, tuple[str, str]],
+    device: str | None,
+    shadow_digests: Mapping[str, tuple[str, str]] | None = None,
+) -> Process:
+    """With the (bundle digest, encoder digest) of models and shadows, and where the graphs run (None: they do not run here)."""
+    models, seconds = (
+        [ModelReading(name, each[name][0], model.owner, each[name][1]) for name, model in config.models.items() if name in each]
+        for each in (digests, shadow_digests or {})
+    )
+    return replace(process, models=models, shadows=seconds, inference=[("onnxruntime", device)] if device else [])
 
 
 def _finite(value: float) -> float | None:

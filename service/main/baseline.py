@@ -16,11 +16,13 @@ app = typer.Typer(no_args_is_help=True, help="Show, learn, accept and reset the 
 
 Model = Annotated[str, typer.Argument(help="Stable name of the model.", show_default=False)]
 Reason = Annotated[str, typer.Option(help="One line for whoever reads this later.", show_default=False)]
+Shadow = Annotated[bool, typer.Option("--shadow", help="Of the model's shadow instead of the bundle in force.")]
 
 
 @app.command()
 def show(
     model: Annotated[str | None, typer.Argument(help="Only this model.", show_default=False)] = None,
+    shadow: Shadow = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """What each stream is tested against, what was learned, whether the promise held on it, and which rise is paged after how long.
@@ -31,17 +33,27 @@ def show(
 
         tiltmeter baseline show support-bot
     """
+    from service.bundle.detection import UNTOLD
+
     answer = call("GET", url, "/v1/baseline")
-    rows = [row for row in answer["baselines"] if model in (None, row["model_name"])]
+    rows = [row for row in answer["shadow" if shadow else "baselines"] if model in (None, row["model_name"])]
+    if not rows and shadow:
+        typer.echo(f"no shadow of {model}" if model else "no shadows")
+        raise typer.Exit(1)
     if not rows:
         typer.echo(f"no such model: {model}" if model else "no models")
         raise typer.Exit(1)
     console().print(_streams(rows))
     for name in dict.fromkeys(row["model_name"] for row in rows):
-        told = dict.fromkeys(f"{row['stream']}: {row['told']}" for row in rows if row["model_name"] == name and row["told"])
+        told = dict.fromkeys(f"{_stream(row)}: {row['told']}" for row in rows if row["model_name"] == name and row["told"])
         for line in told:
             console().print(line, markup=False)
     console().print(_rises(rows, answer["window"]))
+    typer.echo(f"embedding_shift is not in the table: {UNTOLD}")
+
+
+def _stream(row: Mapping[str, Any]) -> str:
+    return " ".join(part for part in (row["slice"], row["stream"]) if part)
 
 
 def _streams(rows: Sequence[Mapping[str, Any]]) -> "Table":
@@ -76,28 +88,42 @@ def _rises(rows: Sequence[Mapping[str, Any]], window: float) -> "Table":
 @app.command()
 def learn(
     model: Model,
-    history: Annotated[list[Path], typer.Option("--from", help="Clean history, 14 days or more. Repeatable.", show_default=False)],
+    history: Annotated[
+        list[str],
+        typer.Option("--from", help="Clean history, 14 days or more: files (repeatable), or a Kafka topic.", show_default=False),
+    ],
+    since: Annotated[
+        str | None, typer.Option(help="Leave out what is older: ISO 8601; UTC where no zone is given. Unset: all of it.")
+    ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle the service uses for this model.", show_default=False)] = None,
     config: Annotated[
         Path | None, typer.Option(help="Configuration of the service: its bundle, fields, slices, windows and time zone.")
     ] = None,
     text: Annotated[str | None, typer.Option(help="Field that holds the prompt.")] = None,
     time: Annotated[str | None, typer.Option(help="Field that holds the event time. Unset: as in --config, else time.")] = None,
+    shadow: Shadow = False,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
     """Learn a baseline from recorded history. It becomes a candidate; `accept` puts it in force.
 
-    Example:
+    A topic is read on the cluster of --config, beside the service: in no consumer group, committing nothing, to where it ends now.
+
+    Examples:
 
         tiltmeter baseline learn support-bot --from last_month.jsonl --config tiltmeter.yaml
+
+        tiltmeter baseline learn support-bot --from prompts --since 2026-07-01 --config tiltmeter.yaml
     """
     from service.main.history import learn_history
 
-    summary = learn_history(history, bundle, config, model, text, time)
-    outcome = carry_out(url, "/v1/baseline", token_file, {"action": "learn", "model": model, **summary.arguments})
+    summary = learn_history(history, bundle, config, model, text, time, since, shadow)
+    body = {"action": "learn", "model": model, **summary.arguments, **({"shadow": True} if shadow else {})}
+    outcome = carry_out(url, "/v1/baseline", token_file, body)
     typer.echo(f"{model}: learned from {summary.prompts:,} prompts of {words.days(summary.days)}: {outcome}")
-    typer.echo(f"`tiltmeter baseline accept {model} --reason ...` puts it in force")
+    for line in summary.remarks():
+        typer.echo(line)
+    typer.echo(f"`tiltmeter baseline accept {model}{' --shadow' if shadow else ''} --reason ...` puts it in force")
 
 
 @app.command()
@@ -105,6 +131,7 @@ def accept(
     model: Model,
     reason: Reason,
     anyway: Annotated[bool, typer.Option("--anyway", help="Also when too little is learned; the page will say so.")] = False,
+    shadow: Shadow = False,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
@@ -116,22 +143,22 @@ def accept(
 
         tiltmeter baseline accept support-bot --reason "first month looked right"
     """
-    _change("accept", model, reason, url, token_file, anyway=anyway)
+    _change("accept", model, reason, url, token_file, anyway=anyway, shadow=shadow)
 
 
 @app.command()
-def reset(model: Model, reason: Reason, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+def reset(model: Model, reason: Reason, shadow: Shadow = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
     """Forget the accepted baseline: back to the fine-tuning set as the yardstick, and to learning.
 
     Example:
 
         tiltmeter baseline reset support-bot --reason "new release"
     """
-    _change("reset", model, reason, url, token_file)
+    _change("reset", model, reason, url, token_file, shadow=shadow)
 
 
-def _change(action: str, model: str, reason: str, url: str, token_file: Path | None, anyway: bool = False) -> None:
-    body = {"action": action, "model": model, "reason": reason, **({"anyway": True} if anyway else {})}
+def _change(action: str, model: str, reason: str, url: str, token_file: Path | None, **options: bool) -> None:
+    body = {"action": action, "model": model, "reason": reason, **{name: True for name, wanted in options.items() if wanted}}
     outcome = carry_out(url, "/v1/baseline", token_file, body)
     typer.echo(f"{model}: {outcome}")
 

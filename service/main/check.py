@@ -32,9 +32,13 @@ def check(path: Path, connect: bool, show: bool) -> bool:
     console.print(f"{OK}  {path}")
     if show:
         console.print(effective(config), markup=False)
-    models = Models.load(config)
+    models = Models.load(config, shadows=True)
     for name, bundle in models.bundles.items():
         console.print(f"{OK}  bundle of {name}: {bundle.digest[:12]}, {bundle.manifest.counts.reference:,} reference rows")
+        if shadow := models.shadows.get(name):
+            encoder = "the same encoder" if shadow.encoder_digest == bundle.encoder_digest else "another encoder: texts are encoded twice"
+            rows = f"{shadow.manifest.counts.reference:,} reference rows"
+            console.print(f"{OK}  shadow of {name}: {shadow.digest[:12]}, {rows}, {encoder}; it wakes nobody")
     console.print(_budgets(config))
     for line in _remarks(config):
         console.print(f"[yellow]note[/yellow]  {line}")

@@ -10,12 +10,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from service.config import Config
 from service.logging import fields
+from service.pipeline.scoring import Scoring
 from service.records import Prompt, Scores
 from service.redaction import redact
 from service.store import Example
@@ -41,6 +43,23 @@ class Kept(Protocol):
     def forget(self, before: float) -> int:
         """Delete what was kept before."""
         ...
+
+
+def judged(
+    prompts: Sequence[Prompt], scores: Scores, scoring: Scoring, in_force: Callable[[str], str | None]
+) -> tuple[Scores, Callable[[str], str]]:
+    """Scores of a batch by the bundles in force, and model name -> digest of that bundle."""
+    shadow: Scoring | None = getattr(scoring, "shadow", None)
+    if shadow is None:
+        return scores, scoring.bundle
+    bundles = {name: shadow.bundle(name) for name in {prompt.model_name for prompt in prompts}}
+    promoted = {name for name, digest in bundles.items() if digest != scoring.bundle(name) and digest == in_force(name)}
+    if not promoted:
+        return scores, scoring.bundle
+    second = shadow.score(prompts)  # remembered from a moment ago
+    mine = np.array([prompt.model_name in promoted for prompt in prompts])
+    changed = {name: np.where(mine, getattr(second, name), getattr(scores, name)) for name in ("p_value", "strange", "far", "topic")}
+    return replace(scores, **changed), lambda name: bundles[name] if name in promoted else scoring.bundle(name)
 
 
 class Keeper:
@@ -72,13 +91,13 @@ class Keeper:
             self._taken[place] += 1
             while len(self._taken) > _WINDOWS:
                 del self._taken[next(iter(self._taken))]
-            self._put(prompt, bundle(prompt.model_name), float(scores.p_value[row]), bool(scores.far[row]))
+            self._put(prompt, bundle(prompt.model_name), float(scores.p_value[row]), bool(scores.far[row]), int(scores.topic[row]))
 
-    def _put(self, prompt: Prompt, bundle: str, p_value: float, far: bool) -> None:
+    def _put(self, prompt: Prompt, bundle: str, p_value: float, far: bool, topic: int) -> None:
         # What no database takes: NUL, and halves of surrogate pairs.
         text = redact(prompt.text).replace("\0", "").encode("utf-8", "replace").decode().strip()
         digest = hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()
-        made = Example(prompt.model_name, digest, bundle, prompt.slice, prompt.time, self._clock(), p_value, far, text)
+        made = Example(prompt.model_name, digest, bundle, prompt.slice, prompt.time, self._clock(), p_value, far, text, topic)
         with self._lock:
             if len(self._waiting) < WAITING:
                 self._waiting.append(made)

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from detectors.delay import Delay, detection_table, smallest_rise
+from detectors.delay import Delay, detection_table, no_sooner, smallest_rise
+from detectors.topic_mix import rise_part
 
 RISES = (0.01, 0.02, 0.05, 0.10, 0.30)
 """Share of strange prompts added to the traffic."""
@@ -19,7 +20,8 @@ Row = Mapping[str, Any]
 def lines(rows: Sequence[Row], model: str, window: float) -> Iterator[tuple[str, ...]]:
     """Cells of the table of one model: who, prompts in a window, each rise, what is never told. Cost: about 0.5 s a line.
 
-    The whole model; the same if there were no slices, which shows what they cost; and the slices with the most and the fewest prompts.
+    The whole model; the same if there were no slices, which shows what they cost; the slices with the most and the fewest prompts; and
+    what moves to the topic of median size, for ``topic_mix``.
     ``rows`` are those of ``/v1/baseline``.
     """
     mine = [row for row in rows if row["model_name"] == model and row["stream"] == STREAM]
@@ -32,6 +34,9 @@ def lines(rows: Sequence[Row], model: str, window: float) -> Iterator[tuple[str,
         yield _line(f"{model}, without slices", whole, window, _without_slices(rows, model))
     for row in slices[:1] + slices[1:][-1:]:
         yield _line(f"slice {row['slice']}", row, window, 1.0)
+    topics = next((row for row in rows if row["model_name"] == model and row.get("median_topic")), None)
+    if topics is not None:
+        yield _swap(f"{model}, all of it one topic", topics, window)
 
 
 def _without_slices(rows: Sequence[Row], model: str) -> float:
@@ -41,25 +46,34 @@ def _without_slices(rows: Sequence[Row], model: str) -> float:
     return sum(rate for _, rate in rates) / whole if whole else 1.0
 
 
-def _line(name: str, row: Row, window: float, more: float) -> tuple[str, ...]:
+def _line(name: str, row: Row, window: float, more: float, part: float = 1.0, sensitivity: float = 0.8) -> tuple[str, ...]:
     prompts, rate, null = row["prompts"], row["rate"], row["null"]
     if not prompts or not rate or not 0 < null < 1 or rate >= 0.8:
         return name, "-", *("-" for _ in RISES), "no traffic yet"
-    never = smallest_rise(null, flag_rate=rate)
+    never = smallest_rise(null, flag_rate=rate, sensitivity=sensitivity)
     told = f"{100 * never:.1f} points or less"
     if not row["false_page_every"]:
         return name, f"{prompts:,.0f}", *("ticket" for _ in RISES), told
+    page_rate = more * window / row["false_page_every"]
     delays = detection_table(
         null,
         row["design_effect"],
-        page_rate=more * window / row["false_page_every"],
+        page_rate=page_rate * part,
         flag_rate=rate,
         prompts_per_window=prompts,
         rises=RISES,
+        sensitivity=sensitivity,
         horizon=min(1440, math.ceil(_DAY / window)),
         runs=_RUNS,
     )
-    return name, f"{prompts:,.0f}", *(_cell(delay, never, window) for delay in delays), told
+    return name, f"{prompts:,.0f}", *(_cell(delay, never, window) for delay in no_sooner(delays, page_rate, part)), told
+
+
+def _swap(name: str, row: Row, window: float) -> tuple[str, ...]:
+    """As :func:`_line`, of prompts that move to the topic of median size, each of which counts; against its share of the bets."""
+    median = row["median_topic"]
+    rates = {"rate": median["share"], "null": median["null"], "design_effect": median["design_effect"]}
+    return _line(name, {**row, **rates}, window, 1.0, part=rise_part(median["categories"]), sensitivity=1.0)
 
 
 def _cell(delay: Delay, never: float, window: float) -> str:

@@ -1,4 +1,4 @@
-"""``tiltmeter incident``: list, acknowledge and close."""
+"""``tiltmeter incident``: list, show, acknowledge and close."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,7 +9,7 @@ import typer
 
 from service.main.remote import DEFAULT_URL, TokenFile, Url, call, carry_out, console
 
-app = typer.Typer(no_args_is_help=True, help="List, acknowledge and close incidents of a running service.")
+app = typer.Typer(no_args_is_help=True, help="List, show, acknowledge and close incidents of a running service.")
 
 Id = Annotated[str, typer.Argument(help="Id as printed by `tiltmeter incident list`.", show_default=False)]
 
@@ -53,6 +53,31 @@ def list_incidents(
         place = row["model_name"], row["slice"], row["stream"]
         table.add_row(opened, row["level"], row["severity"], *place, row["explanation"], state, row["id"])
     console().print(table)
+
+
+@app.command()
+def show(
+    incident: Id,
+    examples: Annotated[bool, typer.Option("--examples", help="Also the redacted prompts behind it; needs the token.")] = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """One incident, a line for each thing that is known of it.
+
+    Examples:
+
+        tiltmeter incident show support-bot-ood_share-page-1767225600
+
+        tiltmeter incident show support-bot-ood_share-page-1767225600 --examples
+    """
+    from service.main.incident_text import details, texts
+
+    place = f"/v1/incidents/{quote(incident, safe='')}"
+    for line in details(call("GET", url, place)):
+        typer.echo(line)
+    if examples:
+        for line in texts(call("GET", url, f"{place}/examples", token_file)):
+            typer.echo(line)
 
 
 @app.command()

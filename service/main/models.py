@@ -1,56 +1,91 @@
 """From a configuration to checked bundles, opened graphs and what the decider must know of each model."""
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from service.api.state import Answer, UnscorableError
-from service.config import Compute, Config
+from service.config import Compute, Config, Model
 from service.decider.decider import Watched
+from service.errors import ConfigError
 from service.records import Prompt, Scores
 from service.source.decode import Decoder, Rejection
 
 if TYPE_CHECKING:
-    from service.bundle import Bundle
+    from service.bundle import Bundle, Manifest
     from service.encoder import Encoder, Scorer
     from service.pipeline.bundle_scoring import BundleScoring
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Checked bundles by model name; models that name the same directory share one bundle."""
+    """Checked bundles by model name, and second ones; models that name the same directory share one bundle."""
 
     bundles: Mapping[str, "Bundle"]
+    shadows: Mapping[str, "Bundle"] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, config: Config) -> "Models":
-        """Check every bundle. Raises ConfigError naming the file that does not match."""
+    def load(cls, config: Config, shadows: bool = False) -> "Models":
+        """Check every bundle, with ``shadows`` the second ones too. Raises ConfigError naming the file that does not match."""
         from service.bundle import Bundle
 
+        seconds = {name: model.shadow for name, model in config.models.items() if shadows and model.shadow}
         loaded: dict[Path, Bundle] = {}
-        for model in config.models.values():
-            path = model.bundle.resolve()
+        for directory in (*(model.bundle for model in config.models.values()), *seconds.values()):
+            path = directory.resolve()
             if path not in loaded:
-                loaded[path] = Bundle.load(model.bundle)
-        return cls({name: loaded[model.bundle.resolve()] for name, model in config.models.items()})
+                loaded[path] = Bundle.load(directory)
+        models = cls(
+            {name: loaded[model.bundle.resolve()] for name, model in config.models.items()},
+            {name: loaded[directory.resolve()] for name, directory in seconds.items()},
+        )
+        for name, shadow in models.shadows.items():
+            if shadow.digest == models.bundles[name].digest:
+                raise ConfigError(f"models.{name}.shadow: {shadow.path} is the same bundle as models.{name}.bundle; expected another one")
+        return models
 
     def digests(self) -> dict[str, tuple[str, str]]:
         """Model -> (digest of its bundle, digest of its encoder)."""
         return {name: (bundle.digest, bundle.encoder_digest) for name, bundle in self.bundles.items()}
 
+    def shadow_digests(self) -> dict[str, tuple[str, str]]:
+        """The same of the second bundles."""
+        return {name: (bundle.digest, bundle.encoder_digest) for name, bundle in self.shadows.items()}
+
+    def manifests(self) -> dict[str, "Manifest"]:
+        """Digest of a bundle -> its manifest."""
+        return {bundle.digest: bundle.manifest for bundle in (*self.bundles.values(), *self.shadows.values())}
+
     def watched(self, config: Config) -> dict[str, Watched]:
         """What the decider must know."""
-        return {
-            name: Watched(
-                bundle.digest, bundle.nulls, bundle.topics, model.owner, model.weight, tuple(model.slices.values), model.slices.weight
-            )
-            for name, bundle in self.bundles.items()
-            for model in [config.models[name]]
-        }
+        return {name: _watched(bundle, config.models[name]) for name, bundle in self.bundles.items()}
+
+    def shadowed(self, config: Config) -> dict[str, Watched]:
+        """What the decider must know of the second bundles."""
+        return {name: _watched(bundle, config.models[name]) for name, bundle in self.shadows.items()}
+
+    def of(self, name: str, digest: str | None) -> "Bundle":
+        """The bundle of a model with this digest, else the one that the configuration names."""
+        shadow = self.shadows.get(name)
+        return shadow if shadow is not None and shadow.digest == digest else self.bundles[name]
+
+
+def _watched(bundle: "Bundle", model: Model) -> Watched:
+    return Watched(
+        bundle.digest,
+        bundle.nulls,
+        bundle.topics,
+        model.owner,
+        model.weight,
+        tuple(model.slices.values),
+        model.slices.weight,
+        bundle.vocabulary,
+        bundle.landmarks(),
+    )
 
 
 class Graphs:
@@ -67,32 +102,42 @@ class Graphs:
         self._models = models
         self._encoders: dict[str, Encoder] = {}
         self._scorers: dict[str, Scorer] = {}
-        for bundle in models.bundles.values():
+        for bundle in (*models.bundles.values(), *models.shadows.values()):
             if bundle.encoder_digest not in self._encoders:
                 self._encoders[bundle.encoder_digest] = Encoder.open(bundle, compute)
             if bundle.digest not in self._scorers:
                 self._scorers[bundle.digest] = Scorer.open(bundle, compute)
         self.device: str = next(iter(self._encoders.values())).device
 
-    def of(self, model: str) -> tuple["Encoder", "Scorer"]:
-        """Encoder and scorer of one model."""
-        bundle = self._models.bundles[model]
+    def of(self, bundle: "Bundle") -> tuple["Encoder", "Scorer"]:
+        """Encoder and scorer of one bundle."""
         return self._encoders[bundle.encoder_digest], self._scorers[bundle.digest]
 
     def scoring(self) -> "BundleScoring":
         """For the pipeline."""
         from service.pipeline.bundle_scoring import BundleScoring, LoadedModel
 
+        shadows = {
+            name: LoadedModel(each.digest, len(each.topics), *self.of(each), each.vocabulary) for name, each in self._models.shadows.items()
+        }
         return BundleScoring(
-            {name: LoadedModel(bundle.digest, len(bundle.topics), *self.of(name)) for name, bundle in self._models.bundles.items()}
+            {
+                name: LoadedModel(bundle.digest, len(bundle.topics), *self.of(bundle), bundle.vocabulary, shadows.get(name))
+                for name, bundle in self._models.bundles.items()
+            }
         )
 
 
 class OneByOne:
-    """Scores single prompts beside the pipeline. The graphs may run in two threads; the decoder may not, so it has a lock."""
+    """Scores single prompts beside the pipeline. The graphs may run in two threads; the decoder may not, so it has a lock.
+
+    Attributes:
+        in_force: model name -> digest of the bundle in force, None where that is not known here.
+    """
 
     def __init__(self, models: Models, graphs: Graphs, decoder: Decoder) -> None:
         self._models, self._graphs, self._decoder = models, graphs, decoder
+        self.in_force: Callable[[str], str | None] = lambda model: None
         self._lock = threading.Lock()
 
     def __call__(self, record: Mapping[str, Any]) -> Answer:
@@ -101,9 +146,9 @@ class OneByOne:
             prompt = self._decoder.decode(record, 0.0, "score")
         if isinstance(prompt, Rejection):
             raise UnscorableError(f"record 0: {prompt.reason}: {prompt.detail}")
-        encoder, scorer = self._graphs.of(prompt.model_name)
+        bundle = self._models.of(prompt.model_name, self.in_force(prompt.model_name))
+        encoder, scorer = self._graphs.of(bundle)
         scores = scorer.score(encoder.encode([prompt.text]))
-        bundle = self._models.bundles[prompt.model_name]
         topic = int(scores.topic[0])
         return Answer(
             model_name=prompt.model_name,

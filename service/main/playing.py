@@ -1,5 +1,6 @@
 """Recorded prompts through pipeline and decider in event time, in one thread and in memory; nothing is kept."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +10,7 @@ from service.config import Config
 from service.decider.closed import Closed
 from service.decider.decider import Decider
 from service.main import connect
-from service.pipeline.pipeline import Pipeline
+from service.pipeline.pipeline import Pipeline, Source
 from service.pipeline.scoring import Scoring
 from service.pipeline.snapshot import PipelineSnapshot
 from service.records import Command, Deltas, Entry, Partition, Prompt, Report, Scores
@@ -55,17 +56,18 @@ def play(
     scoring: Scoring,
     decider: Decider,
     *,
+    source: Source | None = None,
     decided: Decided = lambda steps: None,
     scored: Scored = lambda prompts, scores: None,
     observe: Callable[[PipelineSnapshot], None] = lambda snapshot: None,
 ) -> PipelineSnapshot:
-    """Read the configured files to their end; the last snapshot of the pipeline.
+    """Read the configured files, or ``source``, to their end; the last snapshot of the pipeline.
 
     Raises:
         DataError: a file cannot be read, names the line.
     """
     ledger = Memory(decider, decided)
-    source = connect.source(config, "replay", ledger)
+    source = connect.source(config, "replay", ledger) if source is None else source
     stop = threading.Event()
     last = PipelineSnapshot()
 
@@ -76,7 +78,17 @@ def play(
         if snapshot.ended:
             stop.set()
 
-    pipeline = Pipeline(source, ledger, scoring, windows=config.windows, worker="replay", observe=watch, scored=scored, clock=time.time)
+    pipeline = Pipeline(
+        source,
+        ledger,
+        scoring,
+        windows=config.windows,
+        worker="replay",
+        observe=watch,
+        scored=scored,
+        clock=time.time,
+        flush_limit=math.inf,  # a flush here also judges every window it completes, days of them at times
+    )
     try:
         pipeline.run(stop)
     finally:

@@ -16,11 +16,12 @@ from rich.table import Table
 from detectors.baseline import LARGEST_CV, PAGING_DAYS
 from service.api import words
 from service.config import Config, Fields, FileSource, load
+from service.decider.baselines import STREAMS
 from service.decider.closed import Closed
 from service.decider.decider import Decider
 from service.decider.learning import OVERRIDE
 from service.errors import ConfigError, DataError
-from service.main.history import learn
+from service.main.history import Learned, learn
 from service.main.models import Graphs, Models, rows_of
 from service.main.playing import Memory, play
 from service.main.remote import console as terminal
@@ -106,8 +107,7 @@ class Story:
         for level, evidence in (("ticket", verdict.log10_ticket_evidence), ("page", verdict.log10_evidence)):
             self.highest[*place, level] = max(self.highest.get((*place, level), 0.0), evidence)
         if self._file is not None:
-            line = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in asdict(verdict).items()}
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.write(json.dumps(_line(verdict), ensure_ascii=False) + "\n")
 
     def _incident(self, incident: Incident) -> None:
         before = self._told.get(incident.id)
@@ -128,7 +128,8 @@ class Story:
 
     def unpromised(self, model: str) -> Iterator[str]:
         """Why streams of a model cannot page with the baselines that were accepted; nothing where they can."""
-        for entry in self.accepted:
+        flags = STREAMS.values()
+        for entry in (one for one in self.accepted if one.flag in flags):
             if entry.model_name == model and entry.stage == "short":
                 missing = f"{entry.days} of the {PAGING_DAYS} whole days that paging needs were learned (stage short)"
                 yield f"{model} {entry.flag}: {missing}: normal up to {words.share(entry.bound)}, and this stream opens at most tickets"
@@ -149,9 +150,9 @@ def replay_files(options: Options) -> str | None:
         console.print(f"no --time and no --rate: taking the records as {DEFAULT_RATE:g} prompts a second", style="yellow")
     models = Models.load(config)
     scoring = Graphs(models, config.compute).scoring()
-    learned = {}
+    learned: dict[str, Learned] = {}
     if options.learn_from:
-        learned = learn(configuration(options, paths=[str(path) for path in options.learn_from]), models, scoring)
+        learned, _ = learn(configuration(options, paths=[str(path) for path in options.learn_from]), models, scoring)
     decider = Decider(models.watched(config), config, "service" if options.config and not learned else "replay")
     began = clock.monotonic()
     with ExitStack() as files:
@@ -231,6 +232,12 @@ def _table(story: Story, *, sliced: bool) -> Iterator[tuple[str, ...]]:
         model, slice_, stream = place
         names = (model, *((slice_,) if sliced else ()), stream)
         yield *names, verdict.state, words.share(verdict.value), words.share(verdict.reference), *evidence, str(count)
+
+
+def _line(verdict: Verdict) -> dict[str, Any]:
+    """A verdicts line: what is not finite is null, and p-values are there only while an incident is open."""
+    line = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in asdict(verdict).items()}
+    return {key: value for key, value in line.items() if value is not None or not key.startswith("p_values")}
 
 
 def _place(incident: Incident) -> str:

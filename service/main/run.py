@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -67,19 +68,24 @@ def build(
     )
     if watched is not None:
         return Service(config, role, identity, watched=watched, scoring=scoring, open_writes=open_writes, place=place)
-    models = Models.load(config)
+    models = Models.load(config, shadows=True)
+    identity = replace(identity, manifests=models.manifests())
     graphs = Graphs(models, config.compute) if role != "decider" and scoring is None else None
     score = OneByOne(models, graphs, connect.decoder(config)) if graphs else None
-    return Service(
+    service = Service(
         config,
         role,
-        adapt.identified(identity, config, models.digests(), graphs.device if graphs else None),
+        adapt.identified(identity, config, models.digests(), graphs.device if graphs else None, models.shadow_digests()),
         watched=models.watched(config),
+        shadows=models.shadowed(config),
         scoring=graphs.scoring() if graphs else scoring,
         score=score,
         open_writes=open_writes,
         place=place,
     )
+    if score:
+        score.in_force = service.in_force
+    return service
 
 
 def run(service: Service, config: Config) -> int:

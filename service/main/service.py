@@ -25,7 +25,8 @@ from service.errors import ConfigError
 from service.ledger.contract import Journal, Ledger, Unavailable
 from service.logging import describe, fields
 from service.main import adapt, connect
-from service.main.curation import Keeper
+from service.main.curation import Keeper, judged
+from service.main.housekeeping import Housekeeper
 from service.metrics import Reading
 from service.pipeline.pipeline import Pipeline, Source
 from service.pipeline.scoring import Scoring
@@ -52,7 +53,7 @@ class Service:
         config: what to run.
         role: all, worker or decider.
         identity: name of this process, its models and devices.
-        watched: what the decider must know; scoring: what the pipeline scores with; score: one prompt for /v1/score.
+        watched, shadows: what the decider must know; scoring: what the pipeline scores with; score: one prompt for /v1/score.
         open_writes: take writes without a token (the demonstration).
         place: closed at the end, and kept until then (:func:`service.main.connect.place`).
 
@@ -70,6 +71,7 @@ class Service:
         identity: adapt.Process,
         *,
         watched: Mapping[str, Watched],
+        shadows: Mapping[str, Watched] | None = None,
         scoring: Scoring | None,
         score: Scorer | None = None,
         open_writes: bool = False,
@@ -80,8 +82,8 @@ class Service:
         self.decider: DeciderSnapshot | None = None
         self.status = 0
         self.ended = threading.Event()
-        self._identity, self._watched, self._scoring = identity, watched, scoring
-        self._stops = {name: threading.Event() for name in ("pipeline", "decider", "curation")}
+        self._identity, self._watched, self._shadows, self._scoring = identity, watched, shadows, scoring
+        self._stops = {name: threading.Event() for name in ("pipeline", "decider", "history", "curation")}
         self._keeper = Keeper(config) if config.curation.store_text == "redacted" else None
         self._trouble: dict[str, str | None] = {}
         self._refused: Counter[str] = Counter()
@@ -95,6 +97,7 @@ class Service:
             parts["pipeline"] = self._work
         if role != "worker":
             parts["decider"] = self._decide
+            parts["history"] = self._tidy
         if self._keeper is not None:
             parts["curation"] = self._curate
         self._threads = {
@@ -130,6 +133,10 @@ class Service:
     def reading(self) -> Reading:
         """What /metrics shows now."""
         return adapt.reading(self._process(), self.decider, self.worker)
+
+    def in_force(self, model: str) -> str | None:
+        """Digest of the bundle that judges a model; None where no decider runs in this process, or not yet."""
+        return next((each.bundle for each in self.decider.models if each.model_name == model), None) if self.decider else None
 
     def submit(self, command: Command) -> None:
         """Hand a command to the ledger. Raises Unavailable while it cannot be reached."""
@@ -188,6 +195,7 @@ class Service:
                 token=bearer_token(self.config.http),
                 open_writes=open_writes,
                 keep_text=self.config.curation.keep if self._keeper else None,
+                show_examples=self.config.explain.examples == "redacted",
                 max_body_bytes=self.config.source.max_body_bytes if isinstance(self.config.source, HttpSource) else 0,
             )
         )
@@ -251,7 +259,7 @@ class Service:
 
     def _scored(self, prompts: Sequence[Prompt], scores: Scores) -> None:
         if self._keeper is not None and self._scoring is not None:
-            self._keeper.take(prompts, scores, self._scoring.bundle)
+            self._keeper.take(prompts, *judged(prompts, scores, self._scoring, self.in_force))
 
     def _curate(self) -> None:
         """The thread that writes and deletes texts; the history being away is no reason to call the service blind."""
@@ -261,6 +269,15 @@ class Service:
         if kept is not None:
             self._keeper.run(kept, stop)
             kept.close()
+
+    def _tidy(self) -> None:
+        """The thread that deletes what is old from the history."""
+        Housekeeper(self.config).run(self._stops["history"], lambda: self._store, self._judged)
+
+    def _judged(self) -> float | None:
+        """How far this process has decided; None where another one does."""
+        seen = self.decider
+        return seen.watermark if seen is not None and seen.active and math.isfinite(seen.watermark) else None
 
     def _observe(self, snapshot: PipelineSnapshot) -> None:
         self.worker = snapshot
@@ -279,7 +296,7 @@ class Service:
         self._store = store
         if self._keeper is None and (gone := store.forget(math.inf)):
             _log.info("storing text is switched off: what was kept is deleted", extra=fields(texts=gone))
-        decider = Decider(self._watched, self.config)
+        decider = Decider(self._watched, self.config, shadows=self._shadows)
         self._loop = DeciderLoop(journal, decider, store, time.time, self._publish, retry=(Unavailable, OperationalError))
         if not stop.is_set():
             self._loop.run()

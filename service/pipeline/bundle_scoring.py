@@ -11,6 +11,7 @@ from detectors.features import FEATURES
 from service.encoder import Encoded
 from service.encoder.encoder import VectorPart
 from service.records import Prompt, Scores
+from service.vocabulary import Vocabulary
 
 MEMO_BYTES = 32_000_000
 """Characters of text and bytes of scores remembered per bundle, in each of two generations."""
@@ -52,12 +53,14 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """What scores one model: digest of its bundle, number of topics, opened encoder (shared by digest) and scorer."""
+    """What scores one model: digest of its bundle, number of topics, opened encoder (shared by digest), scorer, words to count, shadow."""
 
     bundle: str
     topics: int
     encoder: Encoder
     scorer: Scorer
+    vocabulary: Vocabulary | None = None
+    shadow: "LoadedModel | None" = None
 
 
 class Memo:
@@ -93,13 +96,21 @@ class BundleScoring:
     """Implements :class:`service.pipeline.scoring.Scoring` with opened bundles.
 
     Args:
-        models: model name -> what scores it. Models with equal encoder digest share one encode call a batch.
+        models: model name -> what scores it. Models with equal encoder digest share one encode call a batch, shadows too.
         memo_bytes: bound of the memo of each bundle.
+
+    Attributes:
+        shadow: scores with the models' shadows; None where no model has one. What was scored here just now is not encoded again.
     """
 
     def __init__(self, models: Mapping[str, LoadedModel], memo_bytes: int = MEMO_BYTES) -> None:
         self._models = dict(models)
-        self._memos = {model.bundle: Memo(memo_bytes) for model in models.values()}
+        shadows = {name: model.shadow for name, model in models.items() if model.shadow}
+        self._memos = {model.bundle: Memo(memo_bytes) for model in (*models.values(), *shadows.values())}
+        self.shadow: BundleScoring | None = None
+        if shadows:
+            self.shadow = BundleScoring({**models, **shadows})
+            self.shadow._memos = self._memos
 
     def bundle(self, model_name: str) -> str:
         """See the protocol."""
@@ -109,20 +120,24 @@ class BundleScoring:
         """See the protocol."""
         return self._models[model_name].topics
 
+    def vocabulary(self, model_name: str) -> Vocabulary | None:
+        """See the protocol."""
+        return self._models[model_name].vocabulary
+
     def score(self, prompts: Sequence[Prompt]) -> Scores:
         """See the protocol. A text that stands twice in a batch, or was scored lately, is not encoded again."""
         wanted = [(self._models[prompt.model_name], prompt.text) for prompt in prompts]
         rows: dict[tuple[str, str], np.void] = {}
         missing: dict[tuple[str, str], LoadedModel] = {}
         for model, text in wanted:
-            key = (model.bundle, text)
-            if key in rows or key in missing:
-                continue
-            known = self._memos[model.bundle].get(text)
-            if known is None:
-                missing[key] = model
-            else:
-                rows[key] = known
+            for each in (model, model.shadow):  # a shadow's turn comes next: what both need is encoded once
+                if each is None or (key := (each.bundle, text)) in rows or key in missing:
+                    continue
+                known = self._memos[each.bundle].get(text)
+                if known is None:
+                    missing[key] = each
+                else:
+                    rows[key] = known
         rows |= self._compute(missing)
         table = np.array([rows[model.bundle, text] for model, text in wanted], _ROW)
         return Scores(**{name: np.ascontiguousarray(table[name]) for name in _ROW.names or ()})

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.sketch import Sketch, sketch_groups
+from detectors.words import count_codes
 from service.language import LANGUAGES, languages
 from service.pipeline.scoring import Scoring
 from service.records import WHOLE, Batch, DeltaKey, Deltas, Part, Partition, Progress, Prompt, Report, Scores, Span
+from service.vocabulary import Vocabulary
 
 _COLUMNS = ("p_value", "strange", "far", "topic", "tokens", "truncated", "fourier")
 
@@ -23,6 +25,7 @@ class Pending:
     def __init__(self, window: float) -> None:
         self._window = int(window)
         self._parts: dict[str | None, dict[DeltaKey, Sketch]] = {}
+        self._again: set[tuple[str, str]] = set()
         self._positions: dict[Partition, Span] = {}
         self._partitions: frozenset[Partition] = frozenset()
         self.progress: dict[Partition, Progress] = {}
@@ -37,8 +40,11 @@ class Pending:
         """Whether there is anything that the ledger does not hold yet."""
         return bool(self._parts or self._positions)
 
-    def add(self, batch: Batch, scores: Scores | None, scoring: Scoring) -> None:
-        """Take in one batch, scored if it has prompts. Raises ValueError when its positions do not follow the ones before."""
+    def add(self, batch: Batch, scores: Scores | None, scoring: Scoring, shadow: tuple[Scores, Scoring] | None = None) -> None:
+        """Take in one batch, scored if it has prompts, and by a ``shadow`` too where models have one.
+
+        Raises ValueError when its positions do not follow the ones before.
+        """
         for partition, span in batch.positions.items():
             before = self._positions.get(partition)
             if before is not None and span.start < before.stop:
@@ -52,7 +58,7 @@ class Pending:
         self.lease = batch.lease
         self.urgent = self.urgent or batch.urgent
         if scores is not None:
-            self._sketch(batch, scores, scoring)
+            self._sketch(batch, scores, scoring, shadow)
 
     def flags(self) -> dict[Partition, tuple[bool, bool]]:
         """Partition -> (idle, ended)."""
@@ -72,14 +78,14 @@ class Pending:
         totals: Counter[tuple[str, str]] = Counter()
         for key, sketches in self._parts.items():
             if key is None or key not in repeats:
-                for (_, model_name, slice_name, _), sketch in sketches.items():
-                    if slice_name == WHOLE:
+                for (bundle, model_name, slice_name, _), sketch in sketches.items():
+                    if slice_name == WHOLE and (bundle, model_name) not in self._again:
                         totals["prompts", model_name] += sketch.n
                         totals["tokens", model_name] += sketch.tokens
                         totals["truncated", model_name] += sketch.truncated
         return totals
 
-    def _sketch(self, batch: Batch, scores: Scores, scoring: Scoring) -> None:
+    def _sketch(self, batch: Batch, scores: Scores, scoring: Scoring, shadow: tuple[Scores, Scoring] | None) -> None:
         parts = batch.parts or (Part(0, len(batch.prompts)),)
         kept = [part for part in parts if part.key is None or part.key not in self._parts]
         # The same key twice in one batch: the first counts.
@@ -94,14 +100,33 @@ class Pending:
         for key in keys:
             self._parts.setdefault(key, {})
         texts = [prompt.text for prompt in batch.prompts]
-        known = {name: getattr(scores, name) for name in _COLUMNS}
-        known |= {"characters": np.fromiter(map(len, texts), np.int64, len(texts)), "language": languages(texts)}
-        for model_name, grouped in _groups(batch.prompts, rows, part_of, self._window).items():
+        of_texts: dict[str, NDArray[Any]] = {"characters": np.fromiter(map(len, texts), np.int64, len(texts)), "language": languages(texts)}
+        groups = _groups(batch.prompts, rows, part_of, self._window)
+        self._count(batch.prompts, groups, keys, of_texts, scores, scoring)
+        if shadow:
+            seconds = {name: grouped for name, grouped in groups.items() if shadow[1].bundle(name) != scoring.bundle(name)}
+            self._again |= {(shadow[1].bundle(name), name) for name in seconds}
+            self._count(batch.prompts, seconds, keys, of_texts, *shadow)
+
+    def _count(
+        self,
+        prompts: Sequence[Prompt],
+        groups: Mapping[str, "_Grouped"],
+        keys: Sequence[str | None],
+        of_texts: Mapping[str, NDArray[Any]],
+        scores: Scores,
+        scoring: Scoring,
+    ) -> None:
+        """Add the sketches of one bundle of each model."""
+        known = {**{name: getattr(scores, name) for name in _COLUMNS}, **of_texts}
+        for model_name, grouped in groups.items():
             columns: dict[str, Any] = {name: column[grouped.rows] for name, column in known.items()}
             columns |= {"topics": scoring.topics(model_name), "languages": len(LANGUAGES)}
             columns["whole"] = np.array([slice_name == WHOLE for _, slice_name, _ in grouped.labels])
             bundle = scoring.bundle(model_name)
             sketches = sketch_groups(grouped.groups, len(grouped.labels), **columns)
+            for group, counts in _words(prompts, grouped, scores.topic, columns["whole"], scoring.vocabulary(model_name)).items():
+                sketches[group] = replace(sketches[group], words=counts)
             for (part, slice_name, window), sketch in zip(grouped.labels, sketches, strict=True):
                 mine = self._parts[keys[part]]
                 delta = DeltaKey(bundle, model_name, slice_name, window)
@@ -141,3 +166,20 @@ def _groups(prompts: Sequence[Prompt], rows: NDArray[np.int64], part_of: NDArray
         if place.size:
             grouped[model_name] = _Grouped(rows[place], index, labels)
     return grouped
+
+
+def _words(
+    prompts: Sequence[Prompt], grouped: _Grouped, topic: NDArray[np.int32], whole: NDArray[np.bool_], vocabulary: Vocabulary | None
+) -> dict[int, NDArray[np.int64]]:
+    """Group of a whole model -> counts of the words of its prompts that no topic claims and that name their session.
+
+    Only these few are read: a prompt of a known topic costs nothing here.
+    """
+    if vocabulary is None:
+        return {}
+    codes: dict[int, list[int]] = {}
+    unclaimed = np.flatnonzero((topic[grouped.rows] < 0) & whole[grouped.groups])
+    for row, group in zip(grouped.rows[unclaimed].tolist(), grouped.groups[unclaimed].tolist(), strict=True):
+        if session := prompts[row].session:
+            codes.setdefault(group, []).extend(vocabulary.codes(prompts[row].text, session))
+    return {group: count_codes(np.array(found, np.int64)) for group, found in codes.items()}

@@ -15,7 +15,7 @@ from typing import Protocol
 from service import config
 from service.errors import ConfigError, Rewound
 from service.ledger.contract import Ledger, Unavailable
-from service.ledger.watchdog import Watchdog
+from service.ledger.watchdog import FLUSH_LIMIT, Watchdog
 from service.metrics import Timing
 from service.pipeline.pending import Pending
 from service.pipeline.scoring import Scoring
@@ -75,6 +75,7 @@ class Pipeline:
         observe: gets a new snapshot after every batch and flush.
         scored: gets every scored batch, before it is counted; a batch may come again after a rewind.
         clock, monotonic: wall clock and a clock for intervals, in seconds.
+        flush_limit: seconds after which a flush that does not come back ends the process.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Pipeline:
         scored: Callable[[Sequence[Prompt], Scores], None] = lambda prompts, scores: None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        flush_limit: float = FLUSH_LIMIT,
     ) -> None:
         if windows.length < 1 or windows.length != int(windows.length):
             raise ConfigError(f"windows.length: {windows.length} s, expected whole seconds")
@@ -109,7 +111,7 @@ class Pipeline:
         self._flags: dict[Partition, tuple[bool, bool]] = {}
         self._held: dict[Partition, int] = {}
         self._held_lease: object = None
-        self._watchdog = Watchdog()
+        self._watchdog = Watchdog(flush_limit)
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set, then flush what is left. Any error that is not about the connection ends the loop."""
@@ -149,10 +151,11 @@ class Pipeline:
 
     def _take(self, batch: Batch) -> None:
         started = self._monotonic()
-        scores = self._scoring.score(batch.prompts)
+        scores, second = self._scoring.score(batch.prompts), getattr(self._scoring, "shadow", None)
+        shadow = (second.score(batch.prompts), second) if second else None
         started = self._time("score", started)
         self._scored(batch.prompts, scores)
-        self._pending.add(batch, scores, self._scoring)
+        self._pending.add(batch, scores, self._scoring, shadow)
         self._time("sketch", started)
 
     def _timeout(self) -> float:

@@ -18,13 +18,17 @@ WHOLE = ""
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One production prompt. ``time`` is event time in seconds since the epoch, a function of the record alone."""
+    """One production prompt. ``time`` is event time in seconds since the epoch, a function of the record alone.
+
+    ``session`` tells prompts of one conversation or user from those of others; empty where the record names none.
+    """
 
     id: str
     text: str
     time: float
     model_name: str
     slice: str = WHOLE
+    session: str = ""
 
 
 class Span(NamedTuple):
@@ -147,7 +151,7 @@ class Command:
     """What a person or a tool asked for; ordered with the deltas, applied by the decider alone, once per ``id``.
 
     ``kind`` is one of ``incident.ack``, ``incident.close``, ``baseline.accept``, ``baseline.learn``, ``baseline.reset``,
-    ``expect.add``, ``expect.remove``.
+    ``expect.add``, ``expect.remove``, ``bundle.promote``, ``bundle.rollback``.
     """
 
     id: str
@@ -176,7 +180,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One closed window of one stream: a line of the verdicts file (docs/cli.md). Times in seconds since the epoch."""
+    """One closed window of one stream: a line of the verdicts file (docs/cli.md). Times in seconds since the epoch.
+
+    ``p_values_*``: as in :class:`Incident`, while an incident of the stream is open.
+    """
 
     window_start: float
     window_end: float
@@ -194,6 +201,8 @@ class Verdict:
     log10_ticket_threshold: float
     state: str
     explanation: str
+    p_values_before: Sequence[float] | None = None
+    p_values_after: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +218,9 @@ class Incident:
         crossings: how often the level was crossed while open.
         acknowledged_by, closed_by: actor, or None; ``closed_by`` is ``recovery`` when it closed by itself.
         verdict: ``real``, ``benign``, ``monitor``, ``recovered`` or None while open.
+        p_values_before, p_values_after: shares of the prompts by detectors.sketch.P_VALUE_EDGES, 15 each, when nothing was wrong and since
+            the start of the change; None where windows kept no such counts.
+        grew: topics that grew, by index, most first; -1 stands for none of them.
     """
 
     id: str
@@ -234,11 +246,21 @@ class Incident:
     verdict: str | None = None
     reason: str | None = None
     slice: str = ""
+    p_values_before: Sequence[float] | None = None
+    p_values_after: Sequence[float] | None = None
+    grew: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineEntry:
-    """One flag of a baseline that was accepted. Natural key: model, flag, time of acceptance, in seconds since the epoch."""
+    """What one stream was tested against from a moment on. Natural key: model, flag, time of acceptance, in seconds since the epoch.
+
+    Attributes:
+        flag: ``strange``, ``far``, or the name of another stream; of a slice ``<slice>/<stream>``.
+        rate, bound: normal share and the null of the middle hour of the week, minimum effect left out; of a stream of many categories
+            those of its largest one, of ``embedding_shift`` and ``volume`` those of blocks of windows that are flagged.
+        why: what keeps the stream from paging; None where nothing does.
+    """
 
     model_name: str
     flag: str
@@ -251,6 +273,7 @@ class BaselineEntry:
     design_effect: float
     days: int
     stage: str
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

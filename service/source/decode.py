@@ -12,7 +12,7 @@ from typing import Any
 
 from service.config import Fields, Model
 from service.records import WHOLE, Prompt
-from service.source.text import MISSING, as_text, bodies, find_text, pointer
+from service.source.text import MISSING, as_text, bodies, find_session, find_text, pointer
 
 MAX_BYTES = 8 * 1024 * 1024
 """Longer records are not parsed: no prompt is that long, and parsing takes many times the memory."""
@@ -76,6 +76,7 @@ class Decoder:
         self._model = pointer(fields.model) if fields.model else None
         self._id = pointer(fields.id) if fields.id else None
         self._slice = pointer(fields.slice) if fields.slice else None
+        self._session = pointer(fields.session) if fields.session else find_session
         self._only = next(iter(models)) if len(models) == 1 else None
         self._slices = {name: frozenset(model.slices.values) for name, model in models.items() if model.slices.values}
         self._names: dict[str, str | None] = {}
@@ -117,7 +118,11 @@ class Decoder:
             found = self._id(record)
             if isinstance(found, str | int) and found != "":
                 identity = _encodable(str(found))
-        return Prompt(identity, _encodable(text), time, name, WHOLE if self._slice is None else self._slice_of(record, name))
+        slice_ = WHOLE if self._slice is None else self._slice_of(record, name)
+        session = self._session(record)
+        if type(session) is not str:
+            session = str(session) if type(session) is int else ""
+        return Prompt(identity, _encodable(text), time, name, slice_, session)
 
     def _find_text(self, record: Mapping[str, Any]) -> str | None:
         if self._text is not None:

@@ -28,13 +28,10 @@ from service.errors import Rewound
 from service.records import Batch, Partition, Prompt, Span
 from service.source.dead_letters import DeadLetter, DeadLetters
 from service.source.decode import Decoder, Reason, Rejection
-from service.source.kafka_client import check_client_libraries, find_topic, open_consumer, refused
+from service.source.kafka_client import check_client_libraries, find_topic, open_consumer, refused, unreadable
 from service.source.kafka_group import CONSUMER, Membership, Place, partition_name
 
 _log = logging.getLogger(__name__)
-
-FUTURE = 86_400.0
-"""A record stamped further ahead of the wall clock than this carries a bad time (``clock: wall`` only)."""
 
 _LOOK_EVERY = 5.0
 _BACK_OFF = (0.5, 15.0)
@@ -255,16 +252,13 @@ class KafkaSource:
     ) -> None:
         decode, wall = self._decoder.decode, self._windows.clock == "wall"
         now = self._clock()
+        latest = now if wall else float("inf")
         name = f"{self._settings.topic}/{records[0].partition}@"
         reached = place.reached
         for record in records:
-            stamp = record.timestamp / 1000.0
-            found: Prompt | Rejection
-            if record.timestamp < 0 or (wall and stamp > now + FUTURE):
-                found = Rejection(Reason.BAD_TIME, "the record's Kafka timestamp is missing or more than a day ahead")
-            elif record.value is None:
-                found = Rejection(Reason.NOT_AN_OBJECT, "the record has no value")
-            else:
+            found: Prompt | Rejection | None = unreadable(record, latest)
+            if found is None:
+                stamp = record.timestamp / 1000.0
                 reached = max(reached, stamp)
                 found = decode(record.value, stamp, f"{name}{record.offset}")
             if isinstance(found, Prompt):

@@ -24,6 +24,10 @@ from kafka.net.compat import KafkaNetClient
 
 from service.config import Kafka, KafkaSource, kafka_options
 from service.errors import ConfigError
+from service.source.decode import Reason, Rejection
+
+FUTURE = 86_400.0
+"""A record stamped further ahead of the wall clock than this (seconds) carries a bad time."""
 
 BOOTSTRAP_SECONDS = 5.0
 """How long one attempt to reach a broker may take."""
@@ -141,6 +145,15 @@ def refused(error: KafkaError, settings: KafkaSource) -> ConfigError | None:
         return ConfigError(f"no right to read topic '{settings.topic}': {acl_command(settings, 'Read', f'--topic {settings.topic}')}")
     if isinstance(error, UnsupportedCodecError):
         return ConfigError(f"topic '{settings.topic}' is compressed in a way that cannot be read: {_EXTRA}")
+    return None
+
+
+def unreadable(record: Any, latest: float) -> Rejection | None:
+    """Why a record is no prompt whatever its value says, None where that decides; ``latest``: a clock it may be ahead of by FUTURE."""
+    if record.timestamp < 0 or record.timestamp / 1000.0 > latest + FUTURE:
+        return Rejection(Reason.BAD_TIME, "the record's Kafka timestamp is missing or more than a day ahead")
+    if record.value is None:
+        return Rejection(Reason.NOT_AN_OBJECT, "the record has no value")
     return None
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 Getter = Callable[[Any], Any]
@@ -75,6 +76,53 @@ def find_text(body: Mapping[str, Any]) -> str | None:
         if name in body and (text := as_text(body[name])) is not None:
             return text
     return None
+
+
+_SESSIONS = (
+    "session_id",
+    "session.id",
+    "conversation_id",
+    "gen_ai.conversation.id",
+    "conversation",
+    "thread_id",
+    "user",
+    "user_id",
+    "user.id",
+    "end_user",
+    "safety_identifier",
+)
+_ENVELOPES = frozenset(("request", "body", "data", "attributes"))
+_SESSION_OR_ENVELOPE = frozenset((*_SESSIONS, "metadata", *_ENVELOPES))
+
+_NEAREST = 3
+"""Bodies that are looked into: what a client nests in each other is without bound."""
+
+
+def find_session(record: dict[str, Any]) -> Any:
+    """Name of the conversation, else of the user: in the record, its metadata, or a body that it wraps; MISSING where there is none.
+
+    OpenAI (``conversation``, ``safety_identifier``, ``user``, ``metadata``), LiteLLM (``session_id``, ``end_user``), OpenTelemetry
+    (``gen_ai.conversation.id``, ``session.id``, ``user.id``).
+    """
+    if _SESSION_OR_ENVELOPE.isdisjoint(record):
+        return MISSING
+    if (found := _session_in(record)) is not MISSING or _ENVELOPES.isdisjoint(record):
+        return found
+    inside = (*islice(bodies(record), _NEAREST), record.get("attributes"))
+    return next((found for body in inside if type(body) is dict and (found := _session_in(body)) is not MISSING), MISSING)
+
+
+def _session_in(body: dict[str, Any]) -> Any:
+    metadata = body.get("metadata")
+    for part in (body, metadata) if type(metadata) is dict else (body,):
+        for name in _SESSIONS:
+            if name in part:
+                found = part[name]
+                if type(found) is dict:  # OpenAI Responses: {"conversation": {"id": ...}}
+                    found = found.get("id")
+                if found is not None and found != "":
+                    return found
+    return MISSING
 
 
 def bodies(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -33,7 +33,10 @@ class WindowRow:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One strange prompt kept for labelling; ``text`` is redacted, ``time`` is event time, ``stored`` when it was kept (both seconds)."""
+    """One strange prompt kept for labelling; ``text`` is redacted, ``time`` is event time, ``stored`` when it was kept (both seconds).
+
+    ``topic``: index of the nearest reference topic, -1 for none of them; None for texts kept before topics were.
+    """
 
     model_name: str
     digest: str
@@ -44,6 +47,7 @@ class Example:
     p_value: float
     far: bool
     text: str
+    topic: int | None = None
 
 
 class Step(Protocol):

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from detectors.sketch import Sketch
 from service.errors import ConfigError
 from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdict
+from service.store import retention
 from service.store.rows import Example, Step, WindowRow
 from service.store.tables import AUDIT, BASELINES, EXAMPLES, INCIDENTS, METADATA, VERDICTS, WINDOWS
 
@@ -52,9 +53,12 @@ class Store:
         return cls(engine)
 
     def upsert(self, steps: Sequence[Step]) -> None:
-        """Write what the decider decided, all of it or nothing; again is harmless. About 60 microseconds a row on SQLite."""
+        """Write what the decider decided, all of it or nothing; again is harmless. About 60 microseconds a row on SQLite.
+
+        Of quiet slices a verdict an hour is written; see :func:`service.store.retention.is_kept`.
+        """
         rows = {
-            VERDICTS: [_finite(asdict(verdict)) for step in steps for verdict in step.verdicts],
+            VERDICTS: [_finite(asdict(verdict)) for step in steps for verdict in step.verdicts if retention.is_kept(verdict)],
             WINDOWS: [_window(key, sketch) for step in steps for key, sketch in step.sketches.items()],
             INCIDENTS: [_finite(asdict(incident)) for step in steps for incident in step.incidents],
             BASELINES: [asdict(row) for step in steps for row in step.baselines],
@@ -119,10 +123,13 @@ class Store:
         """Commands and what became of them, newest first."""
         return [AuditEntry(**row) for row in self._rows(sa.select(AUDIT).order_by(AUDIT.c.time.desc(), AUDIT.c.id), limit)]
 
-    def prune(self, before: float) -> int:
-        """Delete verdicts and windows that start before ``before``; how many rows went."""
-        with self._engine.begin() as connection:
-            return sum(connection.execute(sa.delete(table).where(table.c.window_start < before)).rowcount for table in (VERDICTS, WINDOWS))
+    def prune(self, before: float) -> Iterator[int]:
+        """Delete verdicts and windows that start before ``before``; one short transaction for each step taken."""
+        return retention.prune(self._engine, before)
+
+    def fold(self, since: float, before: float) -> Iterator[int]:
+        """Sum the windows of slices in [since, before) by the hour; one short transaction for each step taken."""
+        return retention.fold(self._engine, since, before)
 
     def keep(self, examples: Sequence[Example]) -> None:
         """Keep redacted texts; an equal text of a model replaces the one that is there."""
@@ -130,10 +137,26 @@ class Store:
             with self._engine.begin() as connection:
                 self._write(connection, EXAMPLES, [asdict(example) for example in {(e.model_name, e.digest): e for e in examples}.values()])
 
-    def examples(self, model: str, since: float, until: float, stored_after: float, limit: int) -> list[Example]:
-        """Kept texts of prompts in [since, until), the strangest first, then the newest; none that was kept before ``stored_after``."""
+    def examples(
+        self,
+        model: str,
+        since: float,
+        until: float,
+        stored_after: float,
+        limit: int,
+        *,
+        slice: str | None = None,
+        topics: Sequence[int] | None = None,
+    ) -> list[Example]:
+        """Kept texts of prompts in [since, until), the strangest first, then the newest; none that was kept before ``stored_after``.
+
+        ``slice`` None and ``topics`` None: of any.
+        """
         query = sa.select(EXAMPLES).order_by(EXAMPLES.c.p_value, EXAMPLES.c.time.desc(), EXAMPLES.c.digest)
         query = query.where(EXAMPLES.c.model_name == model, EXAMPLES.c.time >= since, EXAMPLES.c.time < until)
+        query = _where(query, EXAMPLES, None, slice=slice)
+        if topics is not None:
+            query = query.where(EXAMPLES.c.topic.in_(topics))
         return [Example(**row) for row in self._rows(query.where(EXAMPLES.c.stored >= stored_after), limit)]
 
     def forget(self, before: float) -> int:

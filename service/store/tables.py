@@ -26,6 +26,8 @@ VERDICTS = Table(
     Column("log10_ticket_threshold", Float(53), nullable=True),
     Column("state", String, nullable=False),
     Column("explanation", Text, nullable=False),
+    Column("p_values_before", JSON(none_as_null=True)),
+    Column("p_values_after", JSON(none_as_null=True)),
     Index("verdicts_by_time", "window_start"),
 )
 
@@ -75,6 +77,9 @@ INCIDENTS = Table(
     Column("verdict", String),
     Column("reason", Text),
     Column("slice", String, nullable=False, server_default=""),
+    Column("p_values_before", JSON(none_as_null=True)),
+    Column("p_values_after", JSON(none_as_null=True)),
+    Column("grew", JSON(none_as_null=True)),
     Index("incidents_by_time", "opened"),
 )
 
@@ -92,6 +97,7 @@ BASELINES = Table(
     Column("design_effect", Float(53), nullable=False),
     Column("days", Integer, nullable=False),
     Column("stage", String, nullable=False),
+    Column("why", Text),
 )
 
 EXAMPLES = Table(
@@ -106,6 +112,7 @@ EXAMPLES = Table(
     Column("p_value", Float(53), nullable=False),
     Column("far", Boolean, nullable=False),
     Column("text", Text, nullable=False),
+    Column("topic", Integer),
     Index("examples_by_time", "time"),
     Index("examples_by_age", "stored"),
 )

@@ -59,7 +59,7 @@ def test_only_drift_that_pages_is_critical() -> None:
 
 def test_every_runbook_has_an_alert_and_every_alert_a_case() -> None:
     alerts = {rule["alert"] for rule in RULES}
-    assert {path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md")} == alerts
+    assert {path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md")} - {"how-to-read-a-page"} == alerts
     tested = {
         case["alertname"]
         for path in CASES

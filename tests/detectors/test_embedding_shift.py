@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors import embedding_baseline
-from detectors.embedding_baseline import BLOCKS, HOURS, EmbeddingBaseline, EmbeddingLearner
+from detectors.embedding_baseline import HOURS, EmbeddingBaseline, EmbeddingLearner
+from detectors.embedding_levels import BLOCKS
 from detectors.embedding_shift import EmbeddingShift
 from detectors.features import FEATURES
 from detectors.sketch import FIXED_POINT

@@ -83,17 +83,32 @@ def test_identical_rows_do_not_divide_by_zero() -> None:
     assert np.isfinite(knn.standard(knn.score(unit(np.random.default_rng(1), 4)))).all()
 
 
-def test_head_score_is_minus_the_largest_logit() -> None:
-    head = Head(np.eye(3, dtype=np.float32), np.array([0, 0, 1], np.float32), Standard(0, 1), 0.4)
-    assert head.score(np.array([[1, 2, 0], [0, 0, 5]], np.float32)).tolist() == [-2, -6]
+def test_head_score_is_what_is_usual_around_there_minus_the_largest_logit() -> None:
+    x, nearest = np.array([[1, 2, 0], [0, 0, 5]], np.float32), np.array([[0, 1], [1, 2]])
+    weights, bias = np.eye(3, dtype=np.float32), np.array([0, 0, 1], np.float32)
+    assert Head(weights, bias, None, 0.0, Standard(0, 1), 0.4).score(x, nearest).tolist() == [-2, -6]
+    expected = np.array([2, 4, 8], np.float32)
+    assert Head(weights, bias, expected, 0.5, Standard(0, 1), 0.4).score(x, nearest).tolist() == [1.5 - 2, 3 - 6]
 
 
 def test_combination_weighs_the_standardised_parts() -> None:
     rng = np.random.default_rng(4)
     knn = DensityKnn.fit(unit(rng, 40))
-    head = Head(rng.normal(size=(16, 3)).astype(np.float32), np.zeros(3, np.float32), Standard(-1.0, 2.0), 0.25)
+    weights, usual = rng.normal(size=(2, 16, 3)).astype(np.float32), rng.normal(size=40).astype(np.float32)
+    one = Head(weights[0], np.zeros(3, np.float32), usual, 0.4, Standard(-1.0, 2.0), 0.25)
+    other = Head(weights[1], np.zeros(3, np.float32), None, 0.0, Standard(0.5, 1.0), 0.15)
     x = unit(rng, 5)
-    expected = 0.75 * knn.standard(knn.score(x)) + 0.25 * (head.score(x).astype(float) + 1) / 2
-    np.testing.assert_allclose(combine(knn, head, x), expected)
-    np.testing.assert_allclose(combine(knn, None, x), knn.standard(knn.score(x)))
-    assert combine(knn, head, x[:0]).shape == (0,)
+    nearest = np.argsort(-(x @ knn.reference.T), axis=1)[:, : knn.k]
+    expected = 0.6 * knn.standard(knn.score(x)) + 0.25 * (one.score(x, nearest).astype(float) + 1) / 2
+    expected += 0.15 * (other.score(x, nearest).astype(float) - 0.5)
+    np.testing.assert_allclose(combine(knn, (one, other), x), expected, atol=1e-6)
+    np.testing.assert_allclose(combine(knn, (), x), knn.standard(knn.score(x)))
+    assert combine(knn, (one, other), x[:0]).shape == (0,)
+
+
+def test_nearest_of_a_reference_row_leaves_it_out() -> None:
+    reference = unit(np.random.default_rng(5), 30)
+    similarity = reference @ reference.T
+    np.fill_diagonal(similarity, -np.inf)
+    knn = DensityKnn.fit(reference)
+    np.testing.assert_array_equal(np.sort(knn.nearest), np.sort(np.argsort(-similarity, axis=1)[:, : knn.k]))

@@ -2,6 +2,7 @@
 
 import functools
 import operator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.sketch import BINS, LENGTHS, P_VALUE_EDGES, TOKEN_EDGES, Sketch, sketch_groups
+from detectors.words import SESSIONS, code, count_codes
 
 TOPICS = 3
 LANGUAGES = 2
@@ -47,6 +49,15 @@ def plain(s: Sketch):
     return s.n, s.strange, s.far, s.truncated, s.tokens, s.characters, *(table.tolist() for table in tables)
 
 
+def spoken(rows):
+    """The same sketches with the words of their prompts outside all topics, as workers put them in."""
+    made = sketch(rows)
+    for group in range(4):
+        codes = [code(tokens % 5, tokens % SESSIONS) for g, _, topic, tokens, _ in rows if g == group and topic < 0]
+        made[group] = replace(made[group], words=count_codes(np.array(codes, np.int64)))
+    return made
+
+
 @given(st.lists(ROW, max_size=60))
 def test_counts_are_those_of_a_plain_loop(rows):
     for group, made in enumerate(sketch(rows)):
@@ -82,12 +93,12 @@ def test_flags_agree_with_the_histogram(rows):
 
 @given(st.lists(st.lists(ROW, max_size=20), min_size=1, max_size=5), st.randoms())
 def test_the_sum_does_not_depend_on_who_adds_first(parts, random):
-    whole = [plain(s) for s in sketch([row for part in parts for row in part])]
-    sketches = [sketch(part) for part in parts]
+    whole = [(*plain(s), s.words.tolist()) for s in spoken([row for part in parts for row in part])]
+    sketches = [spoken(part) for part in parts]
     random.shuffle(sketches)
     left = [functools.reduce(operator.add, column) for column in zip(*sketches, strict=True)]
     right = [functools.reduce(lambda a, b: b + a, column[::-1]) for column in zip(*sketches, strict=True)]
-    assert [plain(s) for s in left] == [plain(s) for s in right] == whole
+    assert [(*plain(s), s.words.tolist()) for s in left] == [(*plain(s), s.words.tolist()) for s in right] == whole
 
 
 def test_sketches_of_different_bundles_never_add():

@@ -27,6 +27,9 @@ class FortyTopics:
     def topics(self, model_name):
         return 40
 
+    def vocabulary(self, model_name):
+        return None
+
 
 def uniform(chance, n):
     p = chance.random(n, np.float32)

@@ -56,7 +56,9 @@ def test_postgres_answers_as_sqlite_does(postgres, tmp_path: Path) -> None:
         for batch in (steps()[:15], steps(), steps()[10:]):  # what a killed decider writes again is there once
             store.upsert(batch)
     assert everything(stores[0]) == everything(stores[1])
-    assert [store.prune(600.0) for store in stores] == [80, 80]
+    assert [list(store.fold(0, 7200.0)) for store in stores] == [[38], [38]]
+    assert everything(stores[0]) == everything(stores[1])
+    assert [sum(store.prune(600.0)) for store in stores] == [40 + 22, 40 + 22]
     assert everything(stores[0]) == everything(stores[1])
     for store in stores:
         store.close()

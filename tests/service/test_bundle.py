@@ -24,10 +24,11 @@ from service.bundle import (
     sha256,
 )
 from service.bundle import encoder_digest as digest_of
-from service.bundle.bundle import save_calibration, save_manifest, save_topics
+from service.bundle.bundle import save_calibration, save_manifest, save_topics, save_vocabulary
 from service.bundle.detection import RATES, detection, said
 from service.bundle.names import rename
 from service.errors import ConfigError
+from service.vocabulary import Vocabulary
 
 COUNTS = Counts(
     rows=500,
@@ -103,6 +104,22 @@ def test_a_whole_bundle_loads(bundle: Path) -> None:
     assert Bundle.load(str(bundle)).digest == loaded.digest
 
 
+def test_the_list_of_words_is_read_and_a_bundle_may_have_none(bundle: Path) -> None:
+    assert Bundle.load(bundle).vocabulary is None
+    allowed = Vocabulary.fit({"card": 12, "lost": 40, "straße": 11}, 100)
+    save_vocabulary(bundle / "words.json", allowed)
+    write_manifest(bundle)
+    assert Bundle.load(bundle).vocabulary == allowed
+    save_vocabulary(bundle / "words.json", Vocabulary.fit({}, 100))
+    write_manifest(bundle)
+    assert Bundle.load(bundle).vocabulary == Vocabulary((), (), 100)
+    for broken in ("", "[]", '{"rows": 3}', '{"rows": 3, "words": [["card"]]}', '{"rows": 3, "words": [["card", "many"]]}'):
+        (bundle / "words.json").write_text(broken)
+        write_manifest(bundle)
+        with pytest.raises(ConfigError, match="not a list of words"):
+            Bundle.load(bundle)
+
+
 def test_another_user_may_read_every_file(bundle: Path) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in bundle.iterdir()}
     assert len(set(modes.values())) == 1, modes
@@ -125,6 +142,8 @@ def test_detection_says_what_slices_cost_and_what_is_never_told_from_chance() ->
 
 def test_description_says_what_matters(bundle: Path) -> None:
     text = Bundle.load(bundle).describe()
+    assert "prompts that move to one topic of median size" in text
+    assert "embedding_shift: how large a share" in text
     for part in (
         "tiny r1",
         "500 read, 3 empty",

@@ -14,6 +14,7 @@ MISTAKES = {
     "bad-duration": ":3: windows.grace: given '5 parsecs'; expected: a duration such as '30s', '5 min', '2 h' or '7 days' (How long after",
     "bad-number": ":3: http.port: given 70000; expected: a number less than or equal to 65535 (Port; 0 takes a free one.)",
     "empty": ": expected a mapping with the keys source, fields, ledger",
+    "examples-without-texts": ":3: explain.examples: given 'redacted', but no text is kept; expected: curation.store_text: redacted",
     "key-twice": ":3: not YAML: key 'source' is written twice",
     "missing-topic-name": ":1: source.topic: missing; expected: text (Topic that carries the prompts.)",
     "no-kind": ":1: source: given no kind; expected: a key 'kind' (Where prompts come from: kind kafka, http or file.)",

@@ -12,7 +12,8 @@ import tiny_encoder
 
 from detectors.features import Fourier
 from detectors.scores import DensityKnn, Head, Standard, combine
-from service.bundle import MANIFEST, REPORT, Bundle
+from service.bundle import MANIFEST, REPORT, SCORER_GRAPH, Bundle
+from service.bundle.landmarks import read_landmarks
 from service.config import Compute
 from service.encoder import Encoded, Encoder, Scorer, ScorerGraph, VectorPart
 from service.errors import ConfigError, DataError
@@ -117,8 +118,8 @@ def test_vectors_of_another_encoder_are_refused(fitted: Bundle) -> None:
 
 
 @pytest.mark.parametrize("tile_rows", [16, 40, 99, 1000])
-@pytest.mark.parametrize("with_head", [True, False])
-def test_scorer_graph_computes_the_numpy_reference(tmp_path: Path, tile_rows: int, with_head: bool) -> None:
+@pytest.mark.parametrize("heads", [0, 1, 3])
+def test_scorer_graph_computes_the_numpy_reference(tmp_path: Path, tile_rows: int, heads: int) -> None:
     rng = np.random.default_rng(tile_rows)
 
     def unit(n: int) -> np.ndarray:
@@ -126,18 +127,19 @@ def test_scorer_graph_computes_the_numpy_reference(tmp_path: Path, tile_rows: in
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     knn = DensityKnn.fit(unit(100))
-    head = (
-        Head(rng.normal(size=(8, 5)).astype(np.float32), rng.normal(size=5).astype(np.float32), Standard(-1.0, 0.5), 0.3)
-        if with_head
-        else None
-    )
+    parts = []
+    for number in range(heads):
+        usual = rng.normal(size=100).astype(np.float32) if number != 1 else None
+        weights, bias = rng.normal(size=(8, 5)).astype(np.float32), rng.normal(size=5).astype(np.float32)
+        parts.append(Head(weights, bias, usual, 0.4, Standard(-1.0, 0.5), 0.3 / heads))
     centroids, x = unit(4), unit(700)
     fourier = Fourier.fit(x, 0)
-    write_scorer(knn, head, centroids, fourier, tmp_path, tile_rows=tile_rows)
+    write_scorer(knn, parts, centroids, fourier, tmp_path, tile_rows=tile_rows)
     encoded = Encoded([VectorPart(np.arange(700), x)], np.ones(700, np.int32), np.zeros(700, np.bool_), 8)
     score, topic, features = ScorerGraph(tmp_path, CPU).run(encoded)
     assert np.abs(features - fourier.fixed_point(x).astype(np.int64)).max() <= 1
-    np.testing.assert_allclose(score, combine(knn, head, x), atol=2e-5)
+    np.testing.assert_allclose(read_landmarks(tmp_path / SCORER_GRAPH), fourier.features(centroids), atol=1e-5)
+    np.testing.assert_allclose(score, combine(knn, parts, x), atol=2e-5)
     np.testing.assert_array_equal(topic, (x @ centroids.T).argmax(axis=1))
 
 
@@ -276,3 +278,7 @@ def test_with_the_real_encoder_other_topics_are_strange(tmp_path: Path) -> None:
     assert scorer.score(encoder.encode(held)).strange.mean() < bundle.nulls["strange"] + 0.05
     words = {word for topic in bundle.topics for word in topic.words}
     assert {"broadband", "cancel"} <= words
+    assert bundle.vocabulary is not None
+    assert words <= set(bundle.vocabulary.words)
+    assert bundle.vocabulary.total == bundle.manifest.counts.reference
+    assert list(bundle.vocabulary.rows) == sorted(bundle.vocabulary.rows, reverse=True)

@@ -266,10 +266,13 @@ def test_topic_words_leave_out_rare_words_names_and_numbers() -> None:
         topic.append(1)
     source = np.arange(120)
     source[[1 + 2 * i for i in range(20)]] = 0  # all payroll rows come from one group
-    named = topic_words(texts, np.array(topic), 3, source, lambda word: word != "savings")
+    named, allowed = topic_words(texts, np.array(topic), 3, source, lambda word: word != "savings")
     assert named[0] == ("block", "card", "lost", "number")
     assert named[1] == ("money", "says", "transfer")
     assert named[2] == ()
+    rows = dict(zip(allowed.words, allowed.rows, strict=True))
+    assert rows == dict.fromkeys(("block", "card", "lost", "number", "money", "says", "transfer"), 60)
+    assert allowed.total == 120
 
 
 def test_scripts_are_a_light_guess() -> None:

@@ -20,6 +20,14 @@ from service.language import LANGUAGES, languages
         ("كيف أغير عنواني", "arabic"),
         ("", "other"),
         ("4711 0815", "other"),
+        ("<|im_start|>system\nYou are a helpful assistant", "other"),
+        ("<s>[INST] How do I change my billing address? [/INST]", "other"),
+        ("### Instruction: tell me how to pay", "other"),
+        ("Below is an instruction that describes a task", "other"),
+        ("Human: how do I pay?", "other"),
+        ('{"messages": [{"role": "user", "content": "how do I pay"}]}', "other"),
+        ("is 3 < 4 and why is that [1]? the ## in the title", "english"),
+        ("what does the user: line in the log mean", "english"),
     ],
 )
 def test_a_sentence_is_of_its_language(text: str, language: str) -> None:

@@ -1,3 +1,4 @@
+import math
 import os
 import signal
 import subprocess
@@ -41,3 +42,10 @@ def test_a_process_that_was_frozen_is_not_late_by_that():
     os.kill(process.pid, signal.SIGCONT)
     assert process.communicate(timeout=20)[0] == "out\n"
     assert process.returncode == 0
+
+
+def test_a_step_without_a_limit_may_take_as_long_as_it_takes():
+    expired = []
+    with Watchdog(limit=math.inf, expired=lambda *step: expired.append(step), tick=0.001) as watchdog, watchdog.limit("flush"):
+        time.sleep(0.1)
+    assert not expired

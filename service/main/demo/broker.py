@@ -120,8 +120,9 @@ def produce_week(bootstrap: str, pool_seed: int, seed: int) -> None:
     for day in range(7):
         traffic = play_day(pool, seed, day, EVENTS)
         stamps = ((MONDAY + traffic.time) * 1000).astype("int64").tolist()
-        for number, (text, stamp) in enumerate(zip(traffic.text.tolist(), stamps, strict=True)):
-            producer.send(TOPIC, values[text], partition=number % PARTITIONS, timestamp_ms=stamp)
+        for number, (text, stamp, session) in enumerate(zip(traffic.text.tolist(), stamps, traffic.session.tolist(), strict=True)):
+            value = values[text][:-1] + b', "session_id": "%d"}' % session
+            producer.send(TOPIC, value, partition=number % PARTITIONS, timestamp_ms=stamp)
     for partition in range(PARTITIONS):
         producer.send(TOPIC, values[0], partition=partition, timestamp_ms=int((MONDAY + WEEK + _CLOSING) * 1000))
     producer.flush()

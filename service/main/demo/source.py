@@ -3,11 +3,9 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
 from service.main.demo.pool import Pool
 from service.main.demo.script import MODEL, MONDAY
-from service.main.demo.traffic import Event, Traffic, play_day
+from service.main.demo.traffic import NOTHING, Event, play_day
 from service.records import Batch, Partition, Progress, Prompt, Span
 
 PARTITION = "week"
@@ -30,7 +28,7 @@ class ScriptedSource:
         self._partitions = frozenset([PARTITION])
         self._day = self._row = self._before = 0
         self._ended, self._closed = False, threading.Event()
-        self._traffic = Traffic(np.zeros(0), np.zeros(0, np.int64))
+        self._traffic = NOTHING
         self.rewind()
 
     def poll(self, limit: int, timeout: float) -> Batch:
@@ -46,8 +44,10 @@ class ScriptedSource:
         texts, first = self._pool.texts, self._before + rows.start
         times = (MONDAY + self._traffic.time[rows]).tolist()
         prompts = [
-            Prompt(f"w{number}", texts[text], time, MODEL)
-            for number, (text, time) in enumerate(zip(self._traffic.text[rows].tolist(), times, strict=True), first)
+            Prompt(f"w{number}", texts[text], time, MODEL, session=str(session))
+            for number, (text, time, session) in enumerate(
+                zip(self._traffic.text[rows].tolist(), times, self._traffic.session[rows].tolist(), strict=True), first
+            )
         ]
         self._row = rows.stop
         span = Span(first, first + len(prompts))
@@ -56,7 +56,7 @@ class ScriptedSource:
     def rewind(self) -> None:
         """Go back to what the ledger holds."""
         position = self._positions().get(PARTITION, 0)
-        self._before, self._traffic = 0, Traffic(np.zeros(0), np.zeros(0, np.int64))
+        self._before, self._traffic = 0, NOTHING
         self._open(0)
         while position > self._before + self._traffic.time.size and self._day + 1 < self._days:
             self._open(self._day + 1)

@@ -62,7 +62,7 @@ class Stage(Service):
         models = Models.load(config)
         graphs = Graphs(models, config.compute)
         scoring = graphs.scoring()
-        identity = adapt.Process("all", "demo", time.time(), reasons=[reason.value for reason in Reason])
+        identity = adapt.Process("all", "demo", time.time(), reasons=[reason.value for reason in Reason], manifests=models.manifests())
         super().__init__(
             config,
             "all",

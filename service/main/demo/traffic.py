@@ -18,6 +18,9 @@ LEAD = 30
 PROMPTS_PER_MINUTE = 345.0
 """Mean over a weekday."""
 
+_MOST_SESSIONS = 10_000_000
+"""More than begin on a day."""
+
 STYLE_SHARES = np.array([0.60, 0.17, 0.18, 0.05])
 SWITCH = 0.5
 """Chance that a turn is about something else than the one before."""
@@ -79,10 +82,15 @@ class Traffic:
     Attributes:
         time: (N,) float64, seconds since the start of the week.
         text: (N,) int64, index into the pool.
+        session: (N,) int64, number of the conversation, different on every day.
     """
 
     time: NDArray[np.float64]
     text: NDArray[np.int64]
+    session: NDArray[np.int64]
+
+
+NOTHING = Traffic(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 class _Starts(NamedTuple):
@@ -173,4 +181,4 @@ def _turns(starts: _Starts, pool: Pool, shares: NDArray[np.float64], day: int, r
     text = pool.draw(topic, style, rng)
     order = np.argsort(second, kind="stable")
     order = order[(second[order] >= 0.0) & (second[order] < DAY)]
-    return Traffic(day * DAY + second[order], text[order])
+    return Traffic(day * DAY + second[order], text[order], day * _MOST_SESSIONS + session[order])

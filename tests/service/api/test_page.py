@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from web import NOW, history, incident, slices, status, stream, whole_model
 
+from detectors.sketch import BIN_WIDTHS
 from service.api import plot, words
 from service.api.headline import headline
 from service.api.page import status_page
@@ -193,7 +194,7 @@ def test_each_stream_has_its_place() -> None:
     assert page.count("<figure>") == 2 * 4 + 1, "share and evidence; combined has evidence alone"
     assert page.count('<table class="rows">') == 1
     table = page[page.index('<table class="rows">') :]
-    assert re.findall(r"<tr><td[^>]*>([^<]+)<small>", table) == ["No known topic", "Language", "Length", "Cut off"]
+    assert re.findall(r"<tr><td[^>]*>([^<]+)<small>", table) == ["No known topic", "Language", "Length", "Cut off", "Volume"]
     assert "<b>5.1%</b> about roaming sim abroad (4.0% to 6.0%)" in page
     assert "Tickets at most: fewer than two streams may page." in page
     assert "ticket 10<sup>0.0</sup> of 10<sup>4.9</sup>" in table
@@ -203,10 +204,8 @@ def test_streams_that_wait_for_a_baseline_are_named_and_do_not_make_the_model_a_
     shown = status(streams=whole_model(learned=False))
     page = status_page(shown)
     parsed(page)
-    assert (
-        "Not watched before a baseline is accepted: topic mix, embedding shift, combined, no known topic, language, length, cut off."
-        in page
-    )
+    waiting = "topic mix, embedding shift, combined, no known topic, language, length, cut off, volume"
+    assert f"Not watched before a baseline is accepted: {waiting}." in page
     assert "Tickets at most" not in page
     assert page.count("<figure>") == 2 * 2
     assert '<span class="pill none">calm</span>' in page
@@ -277,6 +276,21 @@ def test_names_of_slices_and_topics_are_escaped() -> None:
     page = status_page(status("critical", streams=shown, incidents=(incident(slice=nasty),)))
     assert "<script" not in page
     parsed(page)
+
+
+def test_the_card_of_an_incident_draws_p_values_before_and_since() -> None:
+    before, after = BIN_WIDTHS.round(5).tolist(), [0.031, *BIN_WIDTHS[1:-1].round(5).tolist(), 0.07]
+    page = status_page(status("critical", incidents=(incident(p_values_before=before, p_values_after=after),)))
+    parsed(page)
+    assert page.count('class="bar"') == 15
+    assert "p at most 0.01: 1.0% before, 4.0% since; p at most 0.05: 5.0% before, 8.0% since" in page
+    tops = [float(y) for y in re.findall(r'class="bar"[^>]* y="([0-9.]+)"', page)]
+    assert tops.index(min(tops)) in range(6, 14)
+    assert tops[0] < tops[1]
+    old = incident(p_values_before=before, p_values_after=after, closed=NOW - 60, closed_by="recovery", verdict="recovered")
+    assert "<details><summary>How strange prompts were</summary><figure" in status_page(status(recent=(old,)))
+    parsed(status_page(status(recent=(old,))))
+    assert 'class="bar"' not in status_page(status("critical", incidents=(incident(),)))
 
 
 def test_plots_show_reference_thresholds_and_incidents() -> None:

@@ -216,7 +216,7 @@ def test_the_words_name_share_interval_start_and_the_topic_that_grew(paging: Dec
     page = next(incident for incident in incidents(play(paging, log)) if incident.level == "page")
     assert page.explanation.startswith("12.0% strange (")
     assert "since 14 Nov 01:00 UTC; normal 3.00%" in page.explanation
-    assert "grew: roaming 1.29% to 27.0% (22.7% to 31.6%); fell: billing 95.7% to 70.0%" in page.explanation
+    assert "grew: roaming 1.29% -> 27.0% (22.7% to 31.6%); fell: billing 95.7% -> 70.0%" in page.explanation
 
 
 def test_windows_in_an_open_incident_are_not_learned(paging: Decider, log: Log) -> None:
@@ -355,8 +355,8 @@ def test_a_handful_of_prompts_is_not_accepted_and_what_is_missing_is_said(decide
     [step] = play(decider, log.command("baseline.accept", model="bot", reason="looks right"))
     assert step.audit[0].outcome == (
         "refused: not enough is learned from live: 1 of 24 hours are learned; "
-        "up to 99.79% strange would count as normal (12 prompts, worth 1 independent; 3,421 more needed); "
-        "up to 99.62% far would count as normal (12 prompts, worth 1 independent; 1,292 more needed) (--anyway accepts it all the same)"
+        "up to 99.81% strange would count as normal (12 prompts, worth 1 independent; 3,496 more needed); "
+        "up to 99.65% far would count as normal (12 prompts, worth 1 independent; 1,315 more needed) (--anyway accepts it all the same)"
     )
     assert step.baselines == ()
     after = decider.picture(active=True, now=0)
@@ -369,7 +369,8 @@ def test_anyway_accepts_it_and_audit_and_picture_say_so(decider: Decider, log: L
     [step] = play(decider, log.command("baseline.accept", model="bot", reason="a trial", anyway=True))
     assert step.audit[0].arguments == {"model": "bot", "reason": "a trial", "anyway": True}
     assert step.audit[0].outcome.startswith("accepted live anyway, although 1 of 24 hours are learned; up to 99.")
-    assert len(step.baselines) == 2
+    assert [row.flag for row in step.baselines] == ["strange", "far", "new_topic", "truncation", "topic_mix"], "all that has a null"
+    assert all(row.why for row in step.baselines)
     decider.restore(decider.snapshot())
     accepted = decider.picture(active=True, now=0).models[0].baseline.accepted
     assert accepted is not None
@@ -403,7 +404,7 @@ def test_history_is_learned_and_becomes_a_command() -> None:
     teacher, log = Decider(watched(), settings(), "history"), Log()
     for i in range(16 * 1440 // 10):
         x = int(rng.binomial(200, 0.03))
-        log.window(START + 600 * i, 200, x, int(rng.binomial(x, 0.2)))
+        log.window(START + 600 * i, 200, x, int(rng.binomial(x, 0.2)), (50, 150, 0, 0, 0))
     steps = play(teacher, log)
     assert incidents(steps) == []
     payload = teacher.learned("bot", "last month")
@@ -413,6 +414,8 @@ def test_history_is_learned_and_becomes_a_command() -> None:
     assert strange.rate == pytest.approx(0.03, rel=0.05)
     assert (strange.days, strange.stage, strange.source) == (16, "paging", "last month")
     assert 1 <= strange.design_effect < 2
+    before_the_first_window = student.picture(active=True, now=0).streams
+    assert all(stream.series.n.size == 0 and stream.share is None for stream in before_the_first_window)
 
 
 def test_a_key_seen_before_is_left_out(decider: Decider, log: Log) -> None:
@@ -461,11 +464,11 @@ def test_adding_a_model_keeps_what_the_others_know_but_their_share_of_the_budget
     assert closed == {"ticket", "page"}
 
 
-@pytest.mark.parametrize(("state", "message"), [(b"nonsense", "holds no state"), (None, "reads tiltmeter.decider version 2")])
+@pytest.mark.parametrize(("state", "message"), [(b"nonsense", "holds no state"), (None, "reads tiltmeter.decider version 3")])
 def test_a_checkpoint_of_another_kind_or_version_is_refused(decider: Decider, state: bytes | None, message: str) -> None:
     import json
     import zlib
 
-    newer = zlib.compress(json.dumps({"kind": "tiltmeter.decider", "version": 3}).encode())
+    newer = zlib.compress(json.dumps({"kind": "tiltmeter.decider", "version": 4}).encode())
     with pytest.raises(UnknownState, match=message):
         decider.restore(state or newer)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from decider_log import START, Log, history, settings, sketch, watched
+from decider_log import START, Log, history, settings, sketch, spoken, watched
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -31,16 +31,17 @@ def production(seed: int) -> list[Entry]:
         for worker in range(2):
             n = int(rng.integers(20, 200))
             strange = int(rng.binomial(n, share))
-            topics = tuple(rng.multinomial(n, [0.2] * 5).tolist())
+            topics = tuple(rng.multinomial(n, [0.15, 0.15, 0.15, 0.15, 0.4] if 20 <= i < 45 else [0.2] * 5).tolist())
             key = f"post-{i}-{worker}" if rng.random() < 0.3 else None
-            log.delta(start, sketch(n, strange, strange // 4, topics), key=key)
+            words = spoken(topics[-1], i, card=topics[-1] // 2, refund=topics[-1] // (2 if 20 <= i < 45 else 50))
+            log.delta(start, sketch(n, strange, strange // 4, topics, words), key=key)
             if rng.random() < 0.5:
                 log.delta(start, sketch(n, n // 20, 0, topics), model="small")
             if rng.random() < 0.1:
                 log.delta(start - 600, sketch(5, 0, 0, (5, 0, 0, 0, 0)))
             if key and rng.random() < 0.5:
                 log.report(start + 20, partition=f"prompts/{worker}", worker=f"w{worker}", sent=start + 20)
-                log.delta(start, sketch(n, strange, strange // 4, topics), key=key)
+                log.delta(start, sketch(n, strange, strange // 4, topics, words), key=key)
             log.report(start + 100 + 10 * worker, partition=f"prompts/{worker}", worker=f"w{worker}", sent=start + 100)
         if i == 30:
             log.command("incident.ack", start, incident=f"bot-ood_share-ticket-{START + 60 * 23}")
@@ -72,6 +73,7 @@ def test_the_story_is_worth_testing() -> None:
     assert len(verdicts) > 250
     assert {incident.level for incident in incidents.values()} == {"ticket", "page"}
     assert any(incident.closed_by == "recovery" for incident in incidents.values())
+    assert any("a new topic about: refund" in incident.explanation for incident in incidents.values())
     decider = fresh()
     decider.absorb(ENTRIES)
     picture = decider.picture(active=True, now=0)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from decider_log import START, Log, history, settings, watched
@@ -72,17 +73,12 @@ class FakeSession:
 class FakeStore:
     def __init__(self) -> None:
         self.steps: list[Closed] = []
-        self.pruned: list[float] = []
         self.fail: Exception | None = None
 
     def upsert(self, steps: Sequence[Closed]) -> None:
         if self.fail:
             raise self.fail
         self.steps.extend(steps)
-
-    def prune(self, before: float) -> int:
-        self.pruned.append(before)
-        return 0
 
 
 class Rig:
@@ -116,7 +112,6 @@ def test_it_decides_writes_checkpoints_and_publishes(journal: FakeJournal) -> No
     assert rig.published[-1].active
     assert rig.published[-1].checkpointed == START + 100
     assert rig.published[-1].closing.seconds > 0
-    assert rig.store.pruned == [START + 90 - run.RETENTION]
 
 
 def test_nothing_new_writes_nothing(journal: FakeJournal) -> None:
@@ -308,3 +303,20 @@ def test_a_store_that_is_away_at_the_end_does_not_hide_behind_a_crash(journal: F
     rig.loop.run()
     assert journal.checkpoints == 0
     assert "no last checkpoint" in caplog.text
+
+
+def test_a_promotion_that_the_configuration_has_overtaken_is_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    shadows = {"bot": replace(watched()["bot"], bundle="N")}
+    log = Log().command("bundle.promote", model="bot", reason="r", anyway=True)
+    journal, decider = FakeJournal(), Decider(watched(), settings(), shadows=shadows)
+    decider.absorb(log.window(START).drain())
+    journal.saved = Checkpoint(decider.position, decider.watermark, decider.snapshot())
+    for known in (shadows, {}):
+        caplog.clear()
+        with_config = Decider(watched(), settings(), shadows=known)
+        DeciderLoop(journal.open(), with_config, FakeStore(), lambda: 0.0, lambda picture: None).step()
+        journal.holder = None
+        said = [record.fields["note"] for record in caplog.records if record.getMessage() == "bundle in force"]  # type: ignore[attr-defined]
+        assert len(said) == (0 if known else 1)
+    assert "N was put in force by a command, but the configuration has changed since: B is in force now" in said[0]

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from decider_log import Log, history, settings, sketch, watched
+from numpy.lib.recfunctions import repack_fields as repack
 
 from benchmarks.decider import BUNDLE, MODEL, MONDAY, World
-from detectors.sketch import Sketch
+from detectors.features import FEATURES
+from detectors.sketch import BINS, Sketch
 from service.config import Config
 from service.decider.budget import MIXES, PAGING, SLICED, TICKETS, full_rates, layout, shares
 from service.decider.closed import Closed
 from service.decider.decider import Decider, Watched
+from service.decider.encoding import decode_array, decode_packed, encode_array, encode_packed
 from service.records import DeltaKey, Entry, Incident, Progress, Report
 
 HOUR = 3600
@@ -22,6 +25,10 @@ TOPICS = 12
 SLICES = ("tenant-0", "tenant-1", "tenant-2")
 NULLS = {"strange": 0.06, "far": 0.015}
 PROMPTS = 2000
+LANDMARKS = np.zeros((TOPICS, FEATURES), np.float32)
+"""Of the topics 3 and 5 alone: where a moved embedding goes, and what it leaves."""
+LANDMARKS[3] = np.cos(np.arange(FEATURES))
+LANDMARKS[5] = -LANDMARKS[3]
 Change = Callable[[DeltaKey, Sketch], Sketch]
 
 
@@ -43,11 +50,11 @@ class Production:
         self.decider = self.fresh()
 
     def fresh(self) -> Decider:
-        return Decider({MODEL: Watched(BUNDLE, NULLS, self.world.topics, "team", 1.0, SLICES)}, config())
+        return Decider({MODEL: Watched(BUNDLE, NULLS, self.world.topics, "team", 1.0, SLICES, landmarks=LANDMARKS)}, config())
 
-    def entries(self, hours: int, change: Change | None = None, **world: Any) -> list[Entry]:
+    def entries(self, hours: int, change: Change | None = None, prompts: int = PROMPTS, **world: Any) -> list[Entry]:
         for _ in range(hours):
-            for key, made in self.world.window(PROMPTS, self.start, **world).items():
+            for key, made in self.world.window(prompts, self.start, **world).items():
                 self.log.add((key, change(key, made) if change else made))
             self.start += HOUR
             self.log.add(Report("w", {}, {"file": Progress(float(self.start))}, frozenset(["file"]), float(self.start)))
@@ -96,7 +103,14 @@ def test_every_stream_is_tested_once_a_baseline_is_accepted(production: Producti
     assert [(s.slice, s.stream) for s in before] == [("", stream) for stream in (*PAGING, *TICKETS)] + [
         (slice_, stream) for slice_ in SLICES for stream in SLICED
     ]
-    assert {s.stream for s in before if s.state == "learning"} == {*MIXES, "embedding_shift", "combined", "new_topic", "truncation"}
+    assert {s.stream for s in before if s.state == "learning"} == {
+        *MIXES,
+        "embedding_shift",
+        "combined",
+        "new_topic",
+        "truncation",
+        "volume",
+    }
     steps = production.play(48)
     assert {level for _, _, level in last(steps)} <= {"ticket"}
     picture = production.decider.picture(active=True, now=0).streams
@@ -125,6 +139,37 @@ def test_prompts_that_gather_in_one_topic_page_with_its_name_and_recover(product
     assert closed["", "combined", "page"].closed_by == "recovery"
 
 
+@pytest.mark.parametrize(("prompts", "said"), [(900, "fewer"), (4500, "more")])
+def test_a_change_of_volume_is_a_ticket_in_prompts_a_minute_and_recovers(production: Production, prompts: int, said: str) -> None:
+    production.play(10)
+    steps = production.play(8, prompts=prompts)
+    assert {(stream, level) for _, stream, level in last(steps)} == {("volume", "ticket")}
+    ticket = last(steps)["", "volume", "ticket"]
+    began = production.start - 8 * HOUR
+    assert ticket.explanation.startswith(f"{said} prompts than usual at this hour: {prompts // 60} a minute instead of 33, since ")
+    assert (ticket.severity, ticket.change_start, ticket.change_low, ticket.change_high) == ("warning", began, began - HOUR, began + HOUR)
+    assert ticket.opened - began <= 4 * HOUR
+    shown = next(s for s in production.decider.picture(active=True, now=0).streams if s.stream == "volume")
+    assert (shown.state, shown.share, shown.thresholds["page"]) == ("ticket", 1.0, None)
+    assert shown.counted == "of blocks with unusually few or many prompts"
+    middle = production.decider.snapshot()
+    entries = production.entries(40)
+    production.decider.absorb(entries)
+    steps = list(production.decider.close_due(None))
+    assert last(steps)["", "volume", "ticket"].closed_by == "recovery"
+    again = production.fresh()
+    again.restore(middle)
+    again.absorb(entries)
+    assert list(again.close_due(None)) == steps
+
+
+def test_hours_in_which_nothing_came_are_told_when_something_comes(production: Production) -> None:
+    production.play(10)
+    production.start += 7 * HOUR
+    steps = production.play(1)
+    assert ": 0.0 a minute instead of 33, since" in last(steps)["", "volume", "ticket"].explanation
+
+
 def test_a_topic_that_vanishes_is_told_as_a_fall(production: Production) -> None:
     def without(key: DeltaKey, made: Sketch) -> Sketch:
         topics = made.topics.copy()
@@ -147,8 +192,61 @@ def test_a_moved_embedding_pages(production: Production) -> None:
     steps = production.play(24, change=moved)
     page = last(steps)["", "embedding_shift", "page"]
     assert "of windows unlike their hour" in page.explanation
+    assert "the mean prompt moved towards word3 and away from word5" in page.explanation
     assert {(slice_, stream) for slice_, stream, _ in last(steps)} == {("", "embedding_shift"), ("", "combined")}
     assert last(production.play(80))["", "embedding_shift", "page"].closed_by == "recovery"
+
+
+def strange_bins(key: DeltaKey, made: Sketch) -> Sketch:
+    """A tenth of all prompts, and a quarter of one slice's, among the strangest."""
+    more = {"tenant-1": made.n // 4, "": made.n // 10}.get(key.slice, 0)
+    strangest = np.bincount([0], minlength=BINS) * more
+    return counts(
+        key, made, strange=min(made.n, made.strange + more), histogram=made.histogram - made.histogram * more // made.n + strangest
+    )
+
+
+def test_an_incident_holds_the_p_values_before_and_since_and_so_do_verdicts_while_it_is_open(production: Production) -> None:
+    quiet = production.play(3)
+    assert all(v.p_values_after is None and v.p_values_before is None for step in quiet for v in step.verdicts)
+    steps = production.play(6, change=strange_bins)
+    whole, part = last(steps)["", "ood_share", "page"], last(steps)["tenant-1", "ood_share", "page"]
+    for incident, rise in ((whole, 0.1), (part, 0.25)):
+        assert incident.p_values_before is not None
+        assert incident.p_values_after is not None
+        assert sum(incident.p_values_before) == pytest.approx(1, abs=1e-3)
+        assert sum(incident.p_values_after) == pytest.approx(1, abs=1e-3)
+        assert incident.p_values_before[0] == pytest.approx(1 / BINS, abs=0.02)
+        assert incident.p_values_after[0] == pytest.approx(1 / BINS + rise, abs=0.03)
+    told = {(v.slice, v.stream): v for v in steps[-1].verdicts}
+    now = {i.id: i for i in production.decider.picture(active=True, now=0).incidents}
+    assert told["", "ood_share"].p_values_after == now[whole.id].p_values_after
+    assert "mostly in tenant-1" in told["", "ood_share"].explanation
+    assert told["tenant-0", "ood_share"].p_values_after is None
+    assert whole.grew == []
+
+
+def test_what_an_earlier_version_kept_is_read_without_p_values(learned: tuple[int, bytes]) -> None:
+    """Checkpoints of before have no counts by p-value, and no Fourier sums."""
+    state = json.loads(zlib.decompress(learned[1]))
+    track = state["models"][MODEL]["tracks"][""]
+    windows = decode_array(track["windows"])
+    track["windows"] = encode_array(repack(windows[[name for name in windows.dtype.names or () if name != "p_values"]]))
+    del track["sums"]
+    rows = state["models"][MODEL]["learning"]["history"]["rows"]
+    for i, packed in enumerate(rows):
+        whole = decode_array(decode_packed(packed))
+        rows[i] = encode_packed(encode_array(repack(whole[[name for name in whole.dtype.names or () if name != "histogram"]])))
+    production = Production(seed=4)
+    production.start = learned[0]
+    production.decider.restore(zlib.compress(json.dumps(state).encode()))
+    page = last(production.play(8, change=strange_bins))["", "ood_share", "page"]
+    assert page.p_values_after is not None
+    assert page.p_values_after[0] > 0.1
+    production.command("baseline.accept", reason="again", anyway=True)
+    again = production.decider.snapshot()
+    production.decider.restore(again)
+    assert production.decider.snapshot() == again
 
 
 def test_a_slice_has_incidents_of_its_own_and_carries_those_of_the_model(production: Production) -> None:
@@ -163,6 +261,27 @@ def test_a_slice_has_incidents_of_its_own_and_carries_those_of_the_model(product
     assert page.slice == "tenant-1"
     assert "mostly in tenant-1 (" in incidents["", "ood_share", "page"].explanation
     assert not any(slice_ in ("tenant-0", "tenant-2") for slice_, _, _ in incidents)
+
+
+def test_a_slice_names_the_topics_that_grew_in_it(production: Production) -> None:
+    def rises(key: DeltaKey, made: Sketch) -> Sketch:
+        if key.slice != "tenant-1":
+            return made
+        topics = np.rint(0.7 * made.topics).astype(np.int64)
+        topics[3] += made.n - topics.sum()
+        return counts(key, made, strange=made.strange + made.n // 4, topics=topics)
+
+    production.play(60)
+    steps = production.play(6, change=rises)
+    assert {name for name, stream, _ in last(steps) if stream == "ood_share"} == {"tenant-1"}
+    for incident in (i for (name, _, _), i in last(steps).items() if name == "tenant-1"):
+        assert "grew: word3 " in incident.explanation
+        assert "a new topic" not in incident.explanation
+    told = incident.explanation.partition("grew: word3 ")[2]
+    assert abs(float(told.partition("%")[0]) / 100 - production.world.shares[3]) < 0.03, told
+    state = production.decider.snapshot()
+    production.decider.restore(state)
+    assert production.decider.snapshot() == state
 
 
 def test_truncation_opens_a_ticket_and_makes_others_look_like_a_data_problem(production: Production) -> None:
@@ -253,9 +372,9 @@ def test_the_budget_is_split_by_weight_and_never_spent_twice() -> None:
     keys, part = layout(models), shares(models)
     assert part.sum(axis=1) == pytest.approx([1, 1])
     by = {key: part[:, i] for i, key in enumerate(keys)}
-    assert by["a", "", "ood_share"] == pytest.approx([0.75 * 0.6 / 9, 0.75 * 0.6 / 5])
+    assert by["a", "", "ood_share"] == pytest.approx([0.75 * 0.6 / 10, 0.75 * 0.6 / 5])
     assert by["a", "y", "far_share"] == pytest.approx([0.75 * 0.4 / 4] * 2)
-    assert by["b", "", "language"] == pytest.approx([0.25 / 9, 0])
+    assert by["b", "", "language"] == pytest.approx([0.25 / 10, 0])
     rates = full_rates(settings(), models)
     assert rates.sum(axis=1) == pytest.approx([60 / (7 * 86400), 60 / (90 * 86400)])
 

@@ -42,3 +42,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = write(folder / "finetune.jsonl", ({"text": text} for text in dict.fromkeys(sentence(rng) for _ in range(600))))
     fit([data], folder / "bundle", encoder=str(tiny_encoder.write(folder / "encoder")))
     return folder / "bundle"
+
+
+@pytest.fixture(scope="session")
+def second(bundle: Path) -> Path:
+    """Fitted on other sentences, which the first bundle finds strange, with the same encoder."""
+    folder, rng = bundle.parent, random.Random(1)
+    texts = dict.fromkeys(sentence(rng, STRANGE) for _ in range(600))
+    data = write(folder / "second.jsonl", ({"text": text} for text in texts))
+    fit([data], folder / "second", encoder=str(folder / "encoder"))
+    return folder / "second"

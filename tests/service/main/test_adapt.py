@@ -48,7 +48,7 @@ def with_verdict(shown: DeciderSnapshot, kept: bool) -> DeciderSnapshot:
     """As if the replay of the accepted baseline had come to this."""
     [model] = shown.models
     assert model.baseline.accepted is not None
-    accepted = replace(model.baseline.accepted, promises={"ood_share": Kept(kept, "as it was replayed")})
+    accepted = replace(model.baseline.accepted, promises={(place, "ood_share"): Kept(kept, "as it was replayed") for place in ("", "acme")})
     return replace(shown, models=(replace(model, baseline=replace(model.baseline, accepted=accepted)),))
 
 
@@ -85,3 +85,48 @@ def test_the_promise_of_an_accepted_baseline_is_exported_for_the_model_and_its_s
             assert exported.get_sample_value("tiltmeter_promise_kept", {**labels, "stream": "far_share"}) is None
         rows = {(row.slice, row.stream): row.promise for row in adapt.status(settings(), process(), shown, None, START).baselines}
         assert (rows["", "ood_share"], rows["acme", "ood_share"], rows["", "topic_mix"]) == (kept, kept, None)
+
+
+def promotable() -> tuple[Decider, Log]:
+    """A shadow with an accepted baseline, and ten windows in which it finds much strange."""
+    shadow = replace(watched()["bot"], bundle="N")
+    decider, log = Decider(watched(), settings(), shadows={"bot": shadow}), Log()
+    for more in ({}, {"shadow": True}):
+        log.command("baseline.learn", **history(28), **more).command("baseline.accept", model="bot", reason="r", **more)
+    for i in range(10):
+        log.delta(START + 60 * i, sketch(100, 3)).delta(START + 60 * i, sketch(100, 60), bundle="N").report(START + 60 * i + 90)
+    decider.absorb(log.drain())
+    decider.close_due(None)
+    return decider, log
+
+
+def test_a_shadow_is_on_the_page_in_the_rows_and_in_the_metrics_under_names_of_its_own() -> None:
+    decider, log = promotable()
+    shown = decider.picture(active=True, now=START)
+    status = adapt.status(settings(), process(), shown, None, START)
+    said = "Shadow bundle N wakes nobody: full, 1 day learned; it would have opened 2 tickets and 2 pages"
+    assert status.models[0].note == said, "ood_share and combined"
+    [row] = status.bundles
+    assert (row.in_force, row.share, row.shadow, row.shadow_share, row.stage, row.accepted_by) == ("B", 0.03, "N", 0.6, "full", "ada")
+    assert {row.stream for row in status.shadow_baselines} == {row.stream for row in status.baselines}
+    models = [metrics.ModelReading("bot", "B", "team", "e"), metrics.ModelReading("bot", "N", "team", "e2")]
+    known = replace(process(), models=models[:1], shadows=models[1:])
+
+    def exported() -> list[float | None]:
+        registry = metrics.registry(lambda: adapt.reading(known, decider.picture(active=True, now=START), None))
+        bot = {"model_name": "bot"}
+        return [
+            registry.get_sample_value("tiltmeter_model_info", {**bot, "bundle": "B", "owner": "team", "encoder": "e"}),
+            registry.get_sample_value("tiltmeter_model_info", {**bot, "bundle": "N", "owner": "team", "encoder": "e2"}),
+            registry.get_sample_value("tiltmeter_shadow_info", {**bot, "bundle": "N"}),
+            registry.get_sample_value("tiltmeter_shadow_stage", {**bot, "stage": "full"}),
+            registry.get_sample_value("tiltmeter_shadow_strange_share_ratio", bot),
+            registry.get_sample_value("tiltmeter_shadow_incidents_total", {**bot, "level": "page"}),
+            registry.get_sample_value("tiltmeter_incidents_open", {**bot, "level": "page"}),
+        ]
+
+    assert exported() == [1, None, 1, 1, 0.6, 2, 0]
+    decider.absorb(log.command("bundle.promote", model="bot", reason="r").drain())
+    decider.close_due(None)
+    assert exported() == [None, 1, None, 1, 0.03, 0, 0]
+    assert adapt.status(settings(), known, decider.picture(active=True, now=START), None, START).bundles[0].former == "B"

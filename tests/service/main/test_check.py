@@ -1,5 +1,6 @@
 """``tiltmeter check-config --connect``: the device is tried as ``tiltmeter run`` tries it."""
 
+import re
 from pathlib import Path
 
 import onnxruntime
@@ -33,3 +34,16 @@ def test_a_gpu_that_is_asked_for_and_absent_is_a_finding_among_others(config: Pa
     assert "no device: compute.device: cuda was asked for, but" in said
     assert "expected a usable GPU, or device: cpu" in said
     assert "ledger answers" in said
+
+
+def test_a_shadow_is_named_and_must_be_another_bundle(bundle: Path, second: Path, config: Path) -> None:
+    plain = config.read_text()
+    config.write_text(plain.replace(f"bundle: {bundle}", f"bundle: {bundle}, shadow: {second}"))
+    result = CliRunner().invoke(app, ["check-config", str(config)])
+    assert result.exit_code == 0, result.output
+    assert re.search(r"shadow of one: [0-9a-f]{12}, \d+ reference rows, the same encoder; it wakes nobody", result.output)
+    config.write_text(plain.replace(f"bundle: {bundle}", f"bundle: {bundle}, shadow: {bundle}"))
+    result = CliRunner().invoke(app, ["check-config", str(config)])
+    assert result.exit_code == 2
+    assert "models.one.shadow: " in result.output
+    assert "is the same bundle as models.one.bundle" in result.output

@@ -16,6 +16,7 @@ import uvicorn
 from typer.testing import CliRunner, Result
 from web import NOW, TOKEN, Stage, incident, make, status
 
+from service.api.view import Baseline, InForce
 from service.main import app
 from service.records import AuditEntry, Command
 
@@ -42,7 +43,7 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
 def test_every_command_of_the_design_is_there() -> None:
     listed = "fit run demo replay report curate expect check-config"
-    listed += "|bundle show|topics list,rename|baseline show,learn,accept,reset|incident list,ack,close"
+    listed += "|bundle show,list,promote,rollback|topics list,rename|baseline show,learn,accept,reset|incident list,show,ack,close"
     expected = {f"tiltmeter {name}" for name in listed.split("|")[0].split()}
     expected |= {f"tiltmeter {group.split()[0]} {name}" for group in listed.split("|")[1:] for name in group.split()[1].split(",")}
     assert set(commands()) == expected
@@ -152,11 +153,11 @@ def test_check_config_prints_who_got_what(bundle: Path, tmp_path: Path) -> None:
     result = CliRunner(env={"TILTMETER_TOKEN": ""}).invoke(app, ["check-config", str(config), "--connect"])
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
-    # three quarters of the budgets, a fifth of that for the slices, the rest over 9 streams, of which 5 may page
-    assert "one ood_share team-a 6.7% 105 days 10^5.18 12.0% 750 days 10^6.03" in said
-    assert "one truncation team-a 6.7% 105 days 10^5.18 - never -" in said
+    # three quarters of the budgets, a fifth of that for the slices, the rest over 10 streams, of which 5 may page
+    assert "one ood_share team-a 6.0% 117 days 10^5.23 12.0% 750 days 10^6.03" in said
+    assert "one truncation team-a 6.0% 117 days 10^5.23 - never -" in said
     assert "one 2 slices, 2 streams each team-a 15.0% 47 days 10^5.43 15.0% 600 days 10^6.54" in said
-    assert "two combined unowned 2.8% 252 days 10^5.56 5.0% 1,800 days 10^6.41" in said
+    assert "two combined unowned 2.5% 280 days 10^5.61 5.0% 1,800 days 10^6.41" in said
     assert "model two has no owner" in said
     assert "everything that writes over HTTP is refused" in said
     assert "ledger answers" in said
@@ -260,3 +261,28 @@ def test_history_becomes_a_candidate(served: tuple[Stage, str], bundle: Path, tm
     arguments = stage.commands[0].arguments
     assert {"model", "history", "source"} == arguments.keys()
     assert arguments["source"] == "history.jsonl"
+
+
+def test_bundles_of_a_running_service(served: tuple[Stage, str]) -> None:
+    stage, url = served
+    assert tiltmeter("bundle", "list", "--url", url).exit_code == 1
+    would = {"ticket": 2, "page": 1}
+    row = InForce("support-bot", "ab12" * 16, None, 0.03, "cd34" * 16, 0.051, "full", 28, 70_000, "ada", would)
+    rows = (Baseline("support-bot", "ood_share", "baseline: full", 0.0612),)
+    stage.state["status"] = status(bundles=(row,), shadow_baselines=rows)
+    listed = tiltmeter("bundle", "list", "--url", url).output
+    for said in ("ab12ab12ab12", "3.0%", "cd34cd34cd34", "5.1%", "full", "28", "ada", "2 tickets, 1 page"):
+        assert said in listed
+    assert "0.0612" in tiltmeter("baseline", "show", "--shadow", "--url", url).output
+    assert "0.0612" not in tiltmeter("baseline", "show", "--url", url).output
+    assert "no shadow of other" in tiltmeter("baseline", "show", "other", "--shadow", "--url", url).output
+    about = ("support-bot", "--reason", "r", "--url", url)
+    assert tiltmeter("bundle", "promote", *about, "--anyway").output == "support-bot: done: bundle.promote\n"
+    assert tiltmeter("bundle", "rollback", *about).output == "support-bot: done: bundle.rollback\n"
+    tiltmeter("baseline", "reset", *about, "--shadow")
+    assert tiltmeter("bundle", "promote", "nobody", "--reason", "r", "--url", url).exit_code == 1
+    assert [(c.kind, c.arguments) for c in stage.commands] == [
+        ("bundle.promote", {"model": "support-bot", "reason": "r", "anyway": True}),
+        ("bundle.rollback", {"model": "support-bot", "reason": "r"}),
+        ("baseline.reset", {"model": "support-bot", "reason": "r", "shadow": True}),
+    ]

@@ -5,17 +5,20 @@ import logging
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from web import AUTH, NOW, Rows, connected, make
+from web import AUTH, NOW, Rows, connected, incident, make, status
 
 from service.api.ranking import ranked
 from service.config import Config
-from service.main.curation import WAITING, Keeper
-from service.records import Prompt, Scores
+from service.main.curation import WAITING, Keeper, judged
+from service.main.incident_text import details, texts
+from service.records import Incident, Prompt, Scores
 from service.store import Example, Store
+from stub import StubScoring
 
 KEEP = 7 * 86_400.0
 
@@ -166,6 +169,81 @@ async def test_the_route_needs_the_token_and_the_setting() -> None:
     assert (off.status_code, off.json()["detail"]) == (404, "no text is stored: curation.store_text is none")
 
 
+class Behind(Texts):
+    """A history with texts and one closed incident."""
+
+    def incident(self, id: str) -> Incident | None:
+        return incident(id=id, stream="far_share", closed=NOW - 60, slice="acme") if id == "old" else None
+
+    def examples(self, *asked: float | str, **more: object) -> Sequence[Example]:
+        self.asked.append((*asked, more))
+        return [example("book a flight"), example("tune a zither", 0.04, far=False)]
+
+
+@pytest.mark.asyncio
+async def test_examples_of_an_incident_need_the_token_the_setting_and_the_incident() -> None:
+    rows = Behind()
+    held = make(queries=lambda: rows, keep_text=KEEP, show_examples=True)
+    mix = incident(id="mix", stream="topic_mix", grew=[3, -1])
+    length = incident(id="length", stream="length", grew=[2])
+    held.state["status"] = status(incidents=(mix, length, incident(id="ood")))
+    async with connected(held) as client:
+        assert (await client.get("/v1/incidents/mix/examples")).status_code == 401
+        assert rows.asked == []
+        answers = {
+            id_: (await client.get(f"/v1/incidents/{id_}/examples?limit=5", headers=AUTH)).json() for id_ in ("mix", "length", "ood", "old")
+        }
+        assert (await client.get("/v1/incidents/none/examples", headers=AUTH)).status_code == 404
+        one = (await client.get("/v1/incidents/mix")).json()
+        page = (await client.get("/")).text
+    periods = {"since": NOW - 3000, "kept": NOW - KEEP}
+    asked = [
+        ("support-bot", periods["since"], math.inf, periods["kept"], 1500, {"slice": None, "topics": topics})
+        for topics in ([3, -1], None, None)
+    ]
+    assert rows.asked == [*asked, ("support-bot", NOW - 3000, NOW - 60, NOW - KEEP, 1500, {"slice": "acme", "topics": None})]
+    assert {row["text"] for row in answers["ood"]["examples"]} == {"book a flight", "tune a zither"}
+    assert [row["text"] for row in answers["old"]["examples"]] == ["book a flight"]  # of far prompts the far ones
+    assert "least familiar" in answers["mix"]["note"]
+    assert "nothing kept with them says which" in answers["length"]["note"]
+    assert (answers["ood"]["note"], answers["old"]["note"]) == (None, None)
+    assert one["grew"] == [3, -1]
+    assert "book a flight" not in page + json.dumps(one)
+    async with connected(make(queries=lambda: rows, keep_text=KEEP)) as client:
+        off = await client.get("/v1/incidents/mix/examples", headers=AUTH)
+    assert (off.status_code, off.json()["detail"]) == (404, "no examples are shown: explain.examples is none")
+
+
+def test_kept_texts_are_found_by_slice_and_topic(store: Store) -> None:
+    keeper = Keeper(config(), clock=lambda: NOW)
+    keeper.take([Prompt("1", "strange of acme", NOW, "bot", "acme"), *prompts("of nobody")], scores([0.02, 0.02]), lambda model: "B")
+    keeper.write(store)
+    store.keep([example("kept before topics were")])
+
+    def found(**wanted: object) -> list[str]:
+        return [row.text for row in store.examples("bot", 0, math.inf, 0, 10, **wanted)]  # type: ignore[arg-type]
+
+    assert found(slice="acme") == ["strange of acme"]
+    assert sorted(found(topics=[0])) == ["of nobody", "strange of acme"]
+    assert found(topics=[-1, 4]) == []
+    assert len(found()) == 3
+
+
+def test_an_incident_is_told_in_lines_that_no_terminal_obeys() -> None:
+    before, after = [round(1 / 15, 5)] * 15, [0.1, *[0.06429] * 14]
+    row = asdict(incident(p_values_before=before, p_values_after=after, change_low=NOW - 3000))
+    lines = list(details(row))
+    assert lines[0] == "support-bot ood_share: page, critical, open"
+    assert any("95% interval" in line for line in lines)
+    assert any(line.split() == ["-", *["grew:", "refund", "card", "+2.1", "points"]] for line in lines)
+    assert [line.split()[:5] for line in lines if " to 0.001" in line] == [["0", "to", "0.001", "6.7%", "10.0%"]]
+    assert len([line for line in lines if "#" in line]) == 15
+    told = list(texts({"note": "only some", "examples": ranked([example("odd \x1b[31m duck\nquacks")])}))
+    assert told[1] == "  note: only some"
+    assert told[2].endswith("p 0.010: odd [31m duck quacks")
+    assert "\x1b" not in "".join(told)
+
+
 def test_nothing_is_kept_unless_it_is_switched_on() -> None:
     settings = Config.model_validate({"source": {"kind": "http"}, "models": {"bot": {"bundle": "b"}}})
     assert settings.curation.store_text == "none"
@@ -186,3 +264,25 @@ def test_lines_are_ready_for_labelling(tmp_path: Path, monkeypatch: pytest.Monke
     assert asked == [("GET", "/v1/curation?model=my+bot&limit=5&since=2026-01-01T00%3A00%3A00%2B01%3A00")]
     rows = [json.loads(line) for line in (tmp_path / "l.jsonl").read_text().splitlines()]
     assert {row["text"] for row in rows} == {"größe", "zither"}
+
+
+class TwoBundles(StubScoring):
+    shadow = StubScoring({"bot": "new"})
+
+
+def test_after_promotion_texts_are_kept_by_the_bundle_in_force() -> None:
+    rows = [
+        Prompt(str(i), text, 0.0, model) for i, (text, model) in enumerate([("strange 1", "bot"), ("plain 2", "bot"), ("strange 3", "b")])
+    ]
+    scoring = TwoBundles()
+    scores = scoring.score(rows)
+    second = replace(scores, strange=~scores.strange)
+    scoring.shadow.score = lambda prompts: second  # type: ignore[method-assign]
+    for in_force, strange, bundle in (
+        ("bundle-of-bot", [True, False, True], "bundle-of-bot"),
+        (None, [True, False, True], "bundle-of-bot"),
+        ("new", [False, True, True], "new"),
+    ):
+        found, bundles = judged(rows, scores, scoring, lambda name, digest=in_force: digest)  # type: ignore[misc]
+        assert found.strange.tolist() == strange
+        assert (bundles("bot"), bundles("b")) == (bundle, "bundle-of-b")

@@ -30,3 +30,13 @@ def test_what_may_not_page_or_has_no_traffic_is_not_simulated() -> None:
     [cells] = lines([row(prompts=None)], "bot", 60.0)
     assert cells[-1] == "no traffic yet"
     assert list(lines([row()], "other", 60.0)) == []
+
+
+def test_what_moves_to_one_topic_is_told_from_the_learned_parameters() -> None:
+    topic = row(stream="topic_mix", median_topic={"share": 0.008, "null": 0.014, "design_effect": 1.2, "categories": 101})
+    table = list(lines([row(), topic], "bot", 60.0))
+    assert [cells[0] for cells in table] == ["bot", "bot, all of it one topic"]
+    assert table[1][5].startswith(("5 min", "6 min")), "10% of 200 prompts, as benchmarks/topic_mix.py measured"
+    assert table[1][-1] == "0.6 points or less"
+    [_, slow] = lines([row(), {**topic, "median_topic": {**topic["median_topic"], "design_effect": 15.0}}], "bot", 60.0)
+    assert int(slow[5].split(" min")[0]) > 10, "sessions make it slower"

@@ -108,13 +108,22 @@ def test_without_history_at_most_tickets(bundle: Path, week: Path) -> None:
     assert replay(week, "--bundle", bundle, "--time", "ts", "--fail-on", "ticket").exit_code == 3
 
 
-def test_with_history_it_pages_and_says_when(bundle: Path, week: Path, past: Path) -> None:
-    result = replay(week, "--bundle", bundle, "--time", "ts", "--learn-from", past, "--fail-on", "page")
+def test_with_history_it_pages_and_says_when(bundle: Path, week: Path, past: Path, tmp_path: Path) -> None:
+    verdicts = tmp_path / "verdicts.jsonl"
+    result = replay(week, "--bundle", bundle, "--time", "ts", "--learn-from", past, "--fail-on", "page", "--verdicts", verdicts)
     assert result.exit_code == 3, result.output
     assert "learned bundle from 21,600 prompts of 15 days" in result.output
     assert "bundle strange:" not in result.output, "this stream may page: nothing to warn of"
     page = next(line for line in result.output.splitlines() if "PAGE" in line)
     assert page.startswith("Thu 1 Jan 01:0")
+    lines = [json.loads(line) for line in verdicts.read_text().splitlines()]
+    told = [line for line in lines if line["state"] == "page" and line["stream"] == "ood_share"]
+    assert told
+    for line in told:
+        assert sum(line["p_values_after"][:5]) > 3 * sum(line["p_values_before"][:5]) > 0
+        assert sum(line["p_values_after"]) == pytest.approx(1, abs=1e-3)
+        assert "grew: " in line["explanation"]
+    assert list(next(line for line in lines if line["state"] == "ok")) == VERDICT.split()
 
 
 def test_a_history_too_short_to_page_is_named(bundle: Path, week: Path, past: Path, tmp_path: Path) -> None:

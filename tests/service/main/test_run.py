@@ -1,5 +1,6 @@
 """``tiltmeter run`` as a process of its own: HTTP source, SQLite ledger, a real bundle."""
 
+import hashlib
 import json
 import os
 import re
@@ -302,3 +303,49 @@ def test_text_is_stored_only_where_it_is_switched_on_and_redacted(config: Path, 
     assert second.get(asked).status_code == 404
     second.wait(lambda: texts() == 0)
     assert second.end() == 0
+
+
+def test_a_shadow_learns_is_promoted_holds_over_a_restart_and_is_rolled_back(
+    start: Start, config: Path, bundle: Path, second: Path
+) -> None:
+    config.write_text(config.read_text().replace(f"bundle: {bundle}", f"bundle: {bundle}, shadow: {second}"))
+    old, new = (hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest() for folder in (bundle, second))
+    service = start(config).ready()
+
+    def command(*words: str) -> str:
+        arguments = [sys.executable, "-c", RUN, *words, "--url", service.url]
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, cwd=Path(__file__).parents[3], env={**os.environ, "TILTMETER_TOKEN": TOKEN}
+        )
+        return done.stdout + done.stderr
+
+    def scored_by() -> str:
+        return str(service.client.post(service.url + "/v1/score", json=prompts(1)[0]).json()["bundle"])
+
+    assert service.post(prompts(7)).json()["counted"] == 7
+    rows = service.wait(lambda: service.get("/v1/windows?slice=").json()["windows"])
+    assert {row["bundle"]: row["n"] for row in rows} == {old: 7, new: 7}
+    assert service.metric("tiltmeter_prompts_total", model_name="support-bot") == 7
+    assert service.metric("tiltmeter_unknown_bundle_prompts_total") == 0
+    assert service.metric("tiltmeter_shadow_info", bundle=new) == 1
+    assert scored_by() == old
+    assert "refused: no baseline of the shadow is accepted" in command("bundle", "promote", "support-bot", "--reason", "r")
+    assert "accepted live anyway" in command("baseline", "accept", "support-bot", "--shadow", "--anyway", "--reason", "a trial")
+    assert f"bundle {new[:12]} is in force instead of {old[:12]}" in command("bundle", "promote", "support-bot", "--reason", "spring")
+    service.wait(lambda: service.metric("tiltmeter_model_info", bundle=new) == 1)
+    assert scored_by() == new
+    assert service.end() == 0
+
+    service = start(config).ready()
+    service.wait(lambda: service.metric("tiltmeter_model_info", bundle=new) == 1)
+    [row] = service.get("/v1/bundles").json()["bundles"]
+    assert (row["in_force"], row["shadow"], row["former"]) == (new, old, old)
+    listed = command("bundle", "list")
+    assert new[:12] in listed
+    assert "accepted" in command("baseline", "show", "support-bot")
+    assert f"Shadow bundle {old[:12]} wakes nobody" in service.get("/").text
+    assert f"bundle {old[:12]} is in force" in command("bundle", "rollback", "support-bot", "--reason", "no")
+    service.wait(lambda: scored_by() == old)
+    assert service.end() == 0
+    applied = [e for e in service.events() if e["event"] == "command applied"]
+    assert [(e["command"], e["reason"]) for e in applied] == [("bundle.rollback", "no")]

@@ -125,3 +125,46 @@ def test_taking_all_rows_leaves_them_where_they_are():
     part = take(encoded, np.array([1]))
     assert part.vectors.tolist() == [[5.0, ord("t")]]
     assert replace(part, parts=()).tokens.tolist() == [5]
+
+
+def with_shadow(models, name="a", encoder=None):
+    model = models[name]
+    second = LoadedModel("bundle-n", 2, encoder or model.encoder, LetterScorer(3))
+    return {**models, name: replace(model, shadow=second)}, second
+
+
+def test_a_shadow_with_the_same_encoder_costs_no_encoding(models):
+    both, second = with_shadow(models)
+    scoring, batch = BundleScoring(both), prompts(("a", "one"), ("b", "two"), ("a", "three"), ("a", "one"))
+    first, found = scoring.score(batch), scoring.shadow.score(batch)
+    assert models["a"].encoder.calls == [["one", "two", "three"]]
+    for row, prompt in enumerate(batch):
+        own = second if prompt.model_name == "a" else models[prompt.model_name]
+        alone = own.scorer.score(own.encoder.encode([prompt.text]))
+        for name in FIELDS:
+            assert (getattr(found, name)[row] == getattr(alone, name)[0]).all()
+    assert (first.score != found.score).tolist() == [True, False, True, True]
+    assert (scoring.shadow.bundle("a"), scoring.shadow.topics("a"), scoring.shadow.bundle("b")) == ("bundle-n", 2, "bundle-b")
+
+
+def test_a_shadow_with_its_own_encoder_is_encoded_once_by_it(models):
+    other = LengthEncoder("e3")
+    both, _ = with_shadow(models, encoder=other)
+    scoring, batch = BundleScoring(both), prompts(("a", "one"), ("b", "two"), ("a", "one"))
+    for _ in range(2):
+        scoring.score(batch)
+        scoring.shadow.score(batch)
+    assert (models["a"].encoder.calls, other.calls) == ([["one", "two"]], [["one"]])
+
+
+def test_scores_of_a_shadow_do_not_depend_on_the_memo(models):
+    both, _ = with_shadow(models)
+    batch = prompts(*[("a", f"text {i}") for i in range(50)])
+    roomy, tight = BundleScoring(both), BundleScoring(both, memo_bytes=1)
+    for scoring in (roomy, tight):
+        scoring.score(batch)
+    assert (roomy.shadow.score(batch).score == tight.shadow.score(batch).score).all()
+
+
+def test_without_shadows_there_is_no_second_scoring(models):
+    assert BundleScoring(models).shadow is None

@@ -336,3 +336,58 @@ def test_what_is_left_is_flushed_when_asked_to_stop():
 def test_windows_must_be_whole_seconds():
     with pytest.raises(ConfigError, match="whole seconds"):
         Pipeline(None, None, StubScoring(), windows=Windows(length=0.5), worker="w")
+
+
+class TwoBundles(StubScoring):
+    """Model a has a shadow, which finds every prompt strange."""
+
+    class Shadow(StubScoring):
+        def score(self, prompts):
+            scores = super().score(prompts)
+            return dataclasses.replace(scores, strange=scores.strange | True)
+
+    shadow = Shadow({"a": "new"})
+
+
+def shadowed(source, ledger, **options):
+    stop, last = threading.Event(), []
+
+    def observe(snapshot):
+        last[:] = [snapshot]
+        if snapshot.ended:
+            stop.set()
+
+    Pipeline(source, ledger, TwoBundles(), worker="w1", observe=observe, windows=WINDOWS, monotonic=Clock(1.0), **options).run(stop)
+    return last[0]
+
+
+def test_a_shadow_gets_sketches_of_its_own_and_prompts_count_once():
+    rows, ledger, alone = prompts(300), ListLedger(), ListLedger()
+    snapshot = shadowed(ListSource(rows, ledger=ledger), ledger)
+    single = run(ListSource(rows, ledger=alone), alone)
+    assert (snapshot.prompts, snapshot.tokens, snapshot.truncated) == (single.prompts, single.tokens, single.truncated)
+    for slice_name in ("", "de", "fr"):
+        sums = ledger.sums(slice_name)
+        assert counts({key: s for key, s in sums.items() if key.bundle != "new"}) == counts(alone.sums(slice_name))
+        second = {key: s for key, s in sums.items() if key.bundle == "new"}
+        assert {key._replace(bundle="bundle-of-a"): s.n for key, s in second.items()} == {
+            key: s.n for key, s in sums.items() if key.bundle == "bundle-of-a"
+        }
+        assert all(s.strange == s.n for s in second.values())
+    assert {key.model_name for key in ledger.sums() if key.bundle == "new"} == {"a"}
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 50), st.dictionaries(st.integers(1, 40), st.booleans(), max_size=8))
+def test_both_bundles_are_counted_together_or_not_at_all(step, failures):
+    rows, ledger = prompts(200), ListLedger()
+    ledger.errors = {n: (Rewound("who knows"), counted) for n, counted in failures.items()}
+    shadowed(ListSource(rows, step, ledger), ledger)
+    for parts, _, _ in ledger.appends:
+        for part in parts:
+            n = {
+                bundle: sum(s.n for k, s in part.sketches.items() if (k.bundle, k.slice) == (bundle, ""))
+                for bundle in ("bundle-of-a", "new")
+            }
+            assert n["bundle-of-a"] == n["new"]
+    assert sum(s.n for key, s in ledger.sums().items() if key.bundle == "new") == 100

@@ -246,3 +246,38 @@ def test_no_record_is_fatal_and_every_prompt_can_be_encoded(record: dict[str, An
 
 def test_an_encoded_cloud_event_is_no_prompt() -> None:
     assert reason({"specversion": "1.0", "data_base64": base64.b64encode(b"hi").decode()}) == Reason.NO_TEXT
+
+
+@pytest.mark.parametrize(
+    ("record", "session"),
+    [
+        ({"text": "hi"}, ""),
+        ({"text": "hi", "session_id": "s1", "user": "u1"}, "s1"),
+        ({"text": "hi", "conversation": {"id": "c1"}}, "c1"),
+        ({"text": "hi", "conversation_id": "", "user": 7}, "7"),
+        ({"text": "hi", "metadata": {"session_id": "s2"}}, "s2"),
+        ({"messages": CHAT, "model": "bot", "end_user": "e1"}, "e1"),
+        ({"request": {"body": {"messages": CHAT, "user": "u2"}}}, "u2"),
+        ({"request": {"body": json.dumps({"messages": CHAT, "metadata": {"conversation_id": "c2"}})}}, "c2"),
+        ({"data": {"messages": CHAT, "safety_identifier": "x1"}}, "x1"),
+        ({"attributes": {"gen_ai.prompt": "hi", "gen_ai.conversation.id": "c3", "user.id": "u3"}}, "c3"),
+        ({"attributes": {"gen_ai.prompt": "hi", "session.id": "s4"}}, "s4"),
+        ({"text": "hi", "user": True}, ""),
+        ({"text": "hi", "user": ["u1"]}, ""),
+        ({"text": "hi", "user": None, "metadata": None}, ""),
+    ],
+)
+def test_sessions_of_the_usual_records(record: Any, session: str) -> None:
+    assert prompt(record).session == session
+
+
+def test_a_session_field_is_the_only_place_looked_at() -> None:
+    assert prompt({"text": "hi", "user": "u1", "call": {"id": "c1"}}, session="/call/id").session == "c1"
+    assert prompt({"text": "hi", "user": "u1"}, session="/call/id").session == ""
+
+
+def test_records_nested_without_end_are_no_trouble() -> None:
+    nested: dict[str, Any] = {"text": "hi"}
+    for name in ("data", "metadata", "body") * 200:
+        nested = {"text": "hi", name: nested}
+    assert prompt(nested).session == ""

@@ -73,7 +73,8 @@ def test_writing_a_step_twice_changes_nothing_and_writing_it_changed_replaces_it
     assert len(store.verdicts()) == 2
     assert len(store.windows()) == 2
     assert store.incidents() == [incident(60.0)]
-    closed = incident(60.0, closed=120.0, closed_by="recovery", severity="none", verdict="recovered")
+    shares = {"p_values_before": [0.5, 0.5], "p_values_after": [0.25, 0.75]}
+    closed = incident(60.0, **shares, grew=[3, -1], closed=120.0, closed_by="recovery", severity="none", verdict="recovered")
     store.upsert([step(0, n=101), Closed(None, {}, (), (closed,))])
     assert {row.n for row in store.windows()} == {101}
     assert store.incidents() == [closed]
@@ -108,16 +109,20 @@ def test_a_period_is_read_whole_and_in_order(store: Store) -> None:
 def test_an_older_history_gets_the_columns_that_came_since(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/history.db"
     first = Store.open(url)
-    first.upsert([step(0)])
+    first.upsert([step(0, incidents=(incident(60.0),))])
     first.close()
     with sqlite3.connect(tmp_path / "history.db") as connection:
         for column in ("lengths", "languages"):
             connection.execute(f"ALTER TABLE windows DROP COLUMN {column}")
+        for table, column in (("verdicts", "p_values_after"), ("incidents", "grew"), ("examples", "topic")):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     connection.close()
     again = Store.open(url)
     again.upsert([step(60)])
     assert [row.lengths for row in again.windows(slice="")] == [None, [0] * LENGTHS]
     assert [row.languages for row in again.windows(slice="")] == [None, [0, 0]]
+    assert [row.p_values_after for row in again.verdicts(stream="ood_share")] == [None, None]
+    assert again.incidents() == [incident(60.0)]
     again.close()
     Store.open(url).close()
 
@@ -146,9 +151,68 @@ def test_baselines_and_audit(store: Store) -> None:
 
 def test_pruning_takes_old_verdicts_and_windows_and_leaves_incidents(store: Store) -> None:
     store.upsert([step(0, incidents=(incident(60.0),)), step(6000)])
-    assert store.prune(6000) == 4
+    assert sum(store.prune(6000)) == 4
     assert {v.window_start for v in store.verdicts()} == {6000}
     assert len(store.incidents()) == 1
+    assert list(store.prune(6000)) == []
+
+
+def test_pruning_goes_hour_by_hour_and_may_be_left_at_any_time(store: Store) -> None:
+    store.upsert([step(60 * i) for i in range(150)])
+    pruning = store.prune(8000)
+    assert next(pruning) == 60 * 4
+    pruning.close()
+    assert min(row.window_start for row in store.windows(limit=1000)) == 3600
+    assert list(store.prune(8000)) == [240, 14 * 4]
+    assert {v.window_start for v in store.verdicts(limit=1000)} == {60.0 * i for i in range(134, 150)}
+
+
+def test_old_windows_of_slices_are_summed_by_the_hour_and_a_period_stays_the_same(store: Store) -> None:
+    store.upsert([step(60 * i, n=i) for i in range(200)])
+
+    def prompts(slice_: str) -> list[int]:
+        rows = list(store.period("bot", slice_, 3600, 10800))
+        assert sum(row.topics[0] for row in rows) == sum(row.n for row in rows)
+        return [sum(row.n for row in rows), sum(row.tokens for row in rows), sum(row.histogram[7] for row in rows)]
+
+    before = [prompts(slice_) for slice_ in ("", "tenant")]
+    folding = store.fold(0, 11_000)
+    assert next(folding) == 59
+    folding.close()
+    assert list(store.fold(0, 11_000)) == [59, 59]
+    assert [prompts(slice_) for slice_ in ("", "tenant")] == before
+    assert list(store.fold(0, 11_000)) == []
+    assert [row.window_start for row in store.windows(slice="tenant", limit=500)] == [0, 3600, 7200, *range(10_800, 12_000, 60)]
+    assert len(store.windows(slice="", limit=500)) == 200
+
+
+def test_hours_are_folded_by_bundle_and_what_a_window_does_not_know_the_hour_does_not(store: Store) -> None:
+    other = {DeltaKey("A", "bot", "tenant", 120): sketch(7)}
+    store.upsert([step(0), step(60), Closed(120, other)])
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE windows SET lengths = NULL WHERE window_start = 60")
+    assert sum(store.fold(0, 7200)) == 1
+    rows = {(row.bundle, row.window_start): row for row in store.windows(slice="tenant")}
+    assert {key: row.n for key, row in rows.items()} == {("A", 0): 7, ("B", 0): 200}
+    assert rows["B", 0].lengths is None
+    assert rows["A", 0].lengths == [0] * LENGTHS
+
+
+def test_of_a_quiet_slice_a_verdict_an_hour_is_written(store: Store) -> None:
+    quiet = [Closed(60 * i, {}, (verdict(60 * i, slice="tenant"), verdict(60 * i))) for i in range(130)]
+    near = Closed(60, {}, (verdict(60, slice="tenant", stream="far_share", log10_ticket_evidence=3.4),))
+    never = Closed(60, {}, (verdict(60, slice="never", log10_ticket_threshold=math.inf),))
+    opened = [Closed(60 * i, {}, (verdict(60 * i, slice="other", state=state),)) for i, state in ((1, "ticket"), (2, "page"), (3, "ok"))]
+    store.upsert([*quiet, near, never, *opened])
+    assert len(store.verdicts(slice="")) == 130
+    assert [(v.stream, v.window_start) for v in store.verdicts(slice="tenant")] == [
+        ("ood_share", 0),
+        ("far_share", 60),
+        ("ood_share", 3600),
+        ("ood_share", 7200),
+    ]
+    assert [v.window_start for v in store.verdicts(slice="other")] == [60, 120]
+    assert store.verdicts(slice="never") == []
 
 
 def test_a_step_is_written_whole_or_not_at_all(store: Store) -> None:
