@@ -253,3 +253,32 @@ class ProbeResult:
     reply_hash: str
     reply_length: int
     output: str | None = None
+
+
+class Spent(NamedTuple):
+    """What an endpoint has cost: requests with retries, tokens in and out, money in the currency of its prices."""
+
+    calls: int = 0
+    tokens: int = 0
+    money: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """What one fixed question told of the model behind a target: part of its fingerprint.
+
+    ``model``, ``fingerprint``: as reported. ``answer``: keyed digest of the reply. ``logprobs``: the likeliest first tokens with their log
+    probabilities, empty where the endpoint tells none.
+    """
+
+    round: str
+    item: str
+    repeat: int
+    target: str
+    suite: str
+    time: float
+    model: str | None
+    fingerprint: str | None
+    tokens_in: int
+    answer: str
+    logprobs: tuple[tuple[str, float], ...] = ()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from detectors.sketch import Sketch
 from service.errors import ConfigError
 from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdict
 from service.store import retention
+from service.store.probes import ProbeHistory
 from service.store.rows import Example, Step, WindowRow
 from service.store.tables import AUDIT, BASELINES, EXAMPLES, INCIDENTS, METADATA, VERDICTS, WINDOWS
 
@@ -20,13 +22,17 @@ _ROWS = 500
 
 
 class Store:
-    """The history. One instance may be used from several threads: every call takes a connection of its own from the pool."""
+    """The history. One instance may be used from several threads: every call takes a connection of its own from the pool.
+
+    ``probes``: what the canaries answered.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         METADATA.create_all(engine)
         _add_columns(engine)
         _add_slice(engine)
+        self.probes = ProbeHistory(engine)
 
     @classmethod
     def open(cls, url: str, password: str | None = None) -> "Store":
@@ -124,8 +130,8 @@ class Store:
         return [AuditEntry(**row) for row in self._rows(sa.select(AUDIT).order_by(AUDIT.c.time.desc(), AUDIT.c.id), limit)]
 
     def prune(self, before: float) -> Iterator[int]:
-        """Delete verdicts and windows that start before ``before``; one short transaction for each step taken."""
-        return retention.prune(self._engine, before)
+        """Delete verdicts, windows and answers to probes from before ``before``; one short transaction for each step taken."""
+        return chain(retention.prune(self._engine, before), self.probes.prune(before))
 
     def fold(self, since: float, before: float) -> Iterator[int]:
         """Sum the windows of slices in [since, before) by the hour; one short transaction for each step taken."""

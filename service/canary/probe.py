@@ -1,0 +1,142 @@
+"""What the runner works with: a suite at a target, the questions of a round, and whom they are put to."""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from service.canary.schedule import Schedule, Slot
+from service.canary.turnstile import Priority, Turnstile
+from service.records.probes import ATTACKS, Call, Grade, Kind, ProbeResult, Reply, Role
+
+
+class Asked(Protocol):
+    """One rendered item; implemented by service.probes.render.Asked."""
+
+    @property
+    def item(self) -> str:
+        """Id of the item."""
+        ...
+
+    @property
+    def variant(self) -> str:
+        """Name of the perturbation; empty for the item as it is."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """Name of the group that was swapped in; empty without groups."""
+        ...
+
+    @property
+    def category(self) -> str:
+        """Category that it counts for."""
+        ...
+
+    @property
+    def call(self) -> Call:
+        """What is sent."""
+        ...
+
+
+class Grader(Protocol):
+    """Grades one answer; made by service.graders."""
+
+    @property
+    def id(self) -> str:
+        """Types, versions and a digest of the parameters."""
+        ...
+
+    async def grade(self, asked: Asked, reply: Reply, twin: Reply | None = None, base: Reply | None = None) -> Grade:
+        """Judge ``reply``; ``twin``: the answer to the same item unperturbed, ``base``: of the model beside it."""
+        ...
+
+
+class Question(NamedTuple):
+    """One rendered item, the ``repeat``-th time it is asked in a round."""
+
+    asked: Asked
+    repeat: int = 0
+
+    @property
+    def id(self) -> "tuple[str, str, str, int]":
+        """Tells it from the others of its round."""
+        return self.asked.item, self.asked.variant, self.asked.group, self.repeat
+
+
+def question_of(result: ProbeResult) -> tuple[str, str, str, int]:
+    """:attr:`Question.id` of a recorded answer."""
+    return result.item, result.variant, result.group, result.repeat
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One endpoint that a round asks.
+
+    Attributes:
+        target: its name; role: what it is to the model.
+        ask: sends a call of a round (named by its id) and never raises for what the endpoint does.
+        model: model id that is asked for. turnstile: whose turn it is there.
+        settings: what else of the target is part of a baseline key: system prompt, sampling.
+    """
+
+    target: str
+    role: Role
+    ask: Callable[[Call, str], Awaitable[Reply]]
+    turnstile: Turnstile
+    model: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One suite asked at one target on a schedule.
+
+    Attributes:
+        suite: ``<pack>/<suite>``; pack: ``<pack>@<version>``.
+        live: the target; beside: endpoints re-asked in the same round (base, previous, fallback).
+        questions: of a slot, for a round id: always the same for the same two.
+        size: questions in a round. sensitive: texts of answers are never kept.
+        blocked: why it may not be asked at all; None where it may.
+    """
+
+    model_name: str
+    suite: str
+    pack: str
+    kind: Kind
+    schedule: Schedule
+    live: Side
+    grader: Grader
+    questions: Callable[[Slot, str], Sequence[Question]]
+    size: int
+    beside: tuple[Side, ...] = ()
+    sensitive: bool = True
+    blocked: str | None = None
+
+    @property
+    def rank(self) -> int:
+        """Golden suites first, then those of safety, then the rest."""
+        return 0 if self.kind == "golden" else 1 if self.kind in ATTACKS else 2
+
+    @property
+    def name(self) -> str:
+        """``<model>/<target>/<suite>``."""
+        return f"{self.model_name}/{self.live.target}/{self.suite}"
+
+    def priority(self, scheduled: float) -> Priority:
+        """Of its questions at a turnstile."""
+        return self.rank, scheduled
+
+    def round_id(self, side: Side, scheduled: float, manual: bool = False) -> str:
+        """Natural, so that a round told twice counts once."""
+        return f"{self.model_name}/{side.target}/{self.suite}/{'now-' if manual else ''}{scheduled:.0f}"
+
+    def key(self, side: Side, reported: str | None) -> str:
+        """Baseline key: what must be the same for two rounds to be compared as one record.
+
+        The model that a fingerprint suite asks is what it is to find out, so there it is the one asked for.
+        """
+        model = side.model if self.kind == "fingerprint" else reported or side.model
+        parts = {"model": model, "pack": self.pack, "suite": self.suite, "grader": self.grader.id, **side.settings}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
