@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, Protocol
 
-from service.canary.schedule import Schedule, Slot
+from service.canary.schedule import Schedule
 from service.canary.turnstile import Priority, Turnstile
 from service.records.probes import ATTACKS, Call, Grade, Kind, ProbeResult, Reply, Role
 
@@ -30,6 +30,11 @@ class Asked(Protocol):
         ...
 
     @property
+    def repeat(self) -> int:
+        """From 0."""
+        ...
+
+    @property
     def category(self) -> str:
         """Category that it counts for."""
         ...
@@ -40,34 +45,21 @@ class Asked(Protocol):
         ...
 
 
-class Grader(Protocol):
+class Grading(Protocol):
     """Grades one answer; made by service.graders."""
 
-    @property
-    def id(self) -> str:
-        """Types, versions and a digest of the parameters."""
-        ...
-
-    async def grade(self, asked: Asked, reply: Reply, twin: Reply | None = None, base: Reply | None = None) -> Grade:
+    async def __call__(self, asked: Any, reply: Reply, twin: Reply | None = None, base: Reply | None = None) -> Grade:
         """Judge ``reply``; ``twin``: the answer to the same item unperturbed, ``base``: of the model beside it."""
         ...
 
 
-class Question(NamedTuple):
-    """One rendered item, the ``repeat``-th time it is asked in a round."""
-
-    asked: Asked
-    repeat: int = 0
-
-    @property
-    def id(self) -> "tuple[str, str, str, int]":
-        """Tells it from the others of its round."""
-        return self.asked.item, self.asked.variant, self.asked.group, self.repeat
+Question = tuple[str, str, str, int]
+"""Tells a question from the others of its round: item, variant, group, repeat."""
 
 
-def question_of(result: ProbeResult) -> tuple[str, str, str, int]:
-    """:attr:`Question.id` of a recorded answer."""
-    return result.item, result.variant, result.group, result.repeat
+def question(of: Asked | ProbeResult) -> Question:
+    """Of what is asked, or of a recorded answer."""
+    return of.item, of.variant, of.group, of.repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +69,18 @@ class Side:
     Attributes:
         target: its name; role: what it is to the model.
         ask: sends a call of a round (named by its id) and never raises for what the endpoint does.
-        model: model id that is asked for. turnstile: whose turn it is there.
-        settings: what else of the target is part of a baseline key: system prompt, sampling.
+        turnstile: whose turn it is there.
+        model: id that it is asked for, as far as known.
+        room: whether the day's budget has room for so many requests.
+        settings: what else of the target is part of a baseline key: digests of the system prompt and of the sampling.
     """
 
     target: str
     role: Role
     ask: Callable[[Call, str], Awaitable[Reply]]
     turnstile: Turnstile
-    model: str = ""
+    model: Callable[[], str] = lambda: ""
+    room: Callable[[int], bool] = lambda calls: True
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -94,10 +89,11 @@ class Probe:
     """One suite asked at one target on a schedule.
 
     Attributes:
-        suite: ``<pack>/<suite>``; pack: ``<pack>@<version>``.
+        suite: ``<pack>/<suite>``.
         live: the target; beside: endpoints re-asked in the same round (base, previous, fallback).
-        questions: of a slot, for a round id: always the same for the same two.
-        size: questions in a round. sensitive: texts of answers are never kept.
+        pack: digest of all in the pack that a record depends on; graders: ids of who grades.
+        questions: of a round's id: always the same for the same one.
+        size: questions of a round at most. sensitive: texts of answers are never kept.
         blocked: why it may not be asked at all; None where it may.
     """
 
@@ -107,8 +103,9 @@ class Probe:
     kind: Kind
     schedule: Schedule
     live: Side
-    grader: Grader
-    questions: Callable[[Slot, str], Sequence[Question]]
+    graders: str
+    grade: Grading
+    questions: Callable[[str], Sequence[Asked]]
     size: int
     beside: tuple[Side, ...] = ()
     sensitive: bool = True
@@ -137,6 +134,6 @@ class Probe:
 
         The model that a fingerprint suite asks is what it is to find out, so there it is the one asked for.
         """
-        model = side.model if self.kind == "fingerprint" else reported or side.model
-        parts = {"model": model, "pack": self.pack, "suite": self.suite, "grader": self.grader.id, **side.settings}
+        model = side.model() if self.kind == "fingerprint" else reported or side.model()
+        parts = {"model": model, "pack": self.pack, "suite": self.suite, "graders": self.graders, **side.settings}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -13,17 +13,17 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from service.canary.probe import Probe, Question, Side, question_of
+from service.canary.probe import Asked, Probe, Question, Side, question
 from service.canary.tally import Tally, tally
 from service.logging import describe, fields
-from service.records.probes import Grade, Print, ProbeResult, Reply, Round
+from service.records.probes import Grade, Print, ProbeResult, Reply, Role, Round
 
 _log = logging.getLogger(__name__)
 
 OURS = ("budget", "cancelled")
 """Errors that say nothing of the target: such a question was not asked, and is not recorded."""
 
-Unit = tuple[Question, ...]
+Unit = tuple[Asked, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,13 @@ class Conduct:
 class _Running:
     """What has come of a round so far."""
 
-    results: list[ProbeResult] = field(default_factory=list)
+    results: dict[tuple[Question, str], ProbeResult] = field(default_factory=dict)
     budget: bool = False
+
+    def take(self, results: Iterable[ProbeResult]) -> None:
+        """Add answers; the first one of a question stays, as in the history."""
+        for result in results:
+            self.results.setdefault((question(result), result.role), result)
 
 
 async def conduct(
@@ -57,7 +62,7 @@ async def conduct(
     id: str,
     scheduled: float,
     deadline: float,
-    questions: Sequence[Question],
+    questions: Sequence[Asked],
     known: Sequence[ProbeResult],
     how: Conduct,
     started: float | None = None,
@@ -68,13 +73,12 @@ async def conduct(
     gone on with.
     """
     began = how.clock() if started is None else started
-    running = _Running(list(known))
-    sides = (probe.live, *probe.beside)
-    have = {(question_of(result), result.role) for result in known}
-    units = [unit for unit in _units(questions) if any((q.id, side.role) not in have for q in unit for side in sides)]
+    running = _Running()
+    running.take(known)
+    every, sides = _units(questions), (probe.live, *probe.beside)
+    units = [unit for unit in every if any((question(asked), side.role) not in running.results for asked in unit for side in sides)]
     random.Random(id).shuffle(units)
-    total = done = len({question.id[::3] for question in questions})
-    done -= len(units)
+    total, done = len(every), len(every) - len(units)
     how.progress(id, done, total)
 
     async def work(unit: Unit) -> None:
@@ -90,8 +94,8 @@ async def conduct(
     finally:
         await _cancel(tasks)
     reason = "budget" if running.budget else "cancelled" if late else ""
-    frame = Tally(probe, id, scheduled, began, how.clock(), len({question.id for question in questions}), reason)
-    return tally(frame, running.results)
+    frame = Tally(probe, id, scheduled, began, how.clock(), len({question(asked) for asked in questions}), reason)
+    return tally(frame, list(running.results.values()))
 
 
 async def _finish(tasks: Sequence["asyncio.Task[None]"], patience: float) -> bool:
@@ -112,10 +116,10 @@ async def _cancel(tasks: Iterable["asyncio.Task[None]"]) -> None:
             await task
 
 
-def _units(questions: Sequence[Question]) -> list[Unit]:
-    units: dict[tuple[str, int], list[Question]] = {}
-    for question in questions:
-        units.setdefault((question.asked.item, question.repeat), []).append(question)
+def _units(questions: Sequence[Asked]) -> list[Unit]:
+    units: dict[tuple[str, int], list[Asked]] = {}
+    for asked in questions:
+        units.setdefault((asked.item, asked.repeat), []).append(asked)
     return [tuple(unit) for unit in units.values()]
 
 
@@ -134,61 +138,58 @@ class _Unit:
 async def _ask(unit: _Unit) -> None:
     """Ask every side, grade, record."""
     probe, how = unit.probe, unit.how
-    sides = (probe.live, *probe.beside)
-    places = [(question, side) for question in unit.questions for side in sides]
-    answers = await asyncio.gather(*(_put(question, side, unit) for question, side in places))
-    replies = {(question.id, side.role): reply for (question, side), reply in zip(places, answers, strict=True)}
+    places = [(asked, side) for asked in unit.questions for side in (probe.live, *probe.beside)]
+    answers = await asyncio.gather(*(_put(asked, side, unit) for asked, side in places))
     if any(reply.error in OURS for reply in answers):
         unit.running.budget = unit.running.budget or any(reply.error == "budget" for reply in answers)
         return
+    replies = {(question(asked), side.role): reply for (asked, side), reply in zip(places, answers, strict=True)}
     results: list[ProbeResult] = []
     prints: list[Print] = []
-    for question, side in places:
-        reply = replies[question.id, side.role]
-        grade = await _grade(unit, question, side, replies)
-        results.append(_result(unit, question, side, reply, grade))
+    for (asked, side), reply in zip(places, answers, strict=True):
+        results.append(_result(unit, asked, side, reply, await _grade(unit, asked, side, replies)))
         if probe.kind == "fingerprint" and side is probe.live and reply.error is None:
-            prints.append(_print(unit, question, side, reply))
+            prints.append(_print(unit, asked, side, reply))
     await how.record(results, prints)
-    unit.running.results += results
+    unit.running.take(results)
 
 
-async def _put(question: Question, side: Side, unit: _Unit) -> Reply:
+async def _put(asked: Asked, side: Side, unit: _Unit) -> Reply:
     async with side.turnstile.turn(unit.probe.priority(unit.scheduled)):
         if unit.running.budget:
             return Reply(error="budget", attempts=0)
-        return await side.ask(question.asked.call, unit.id)
+        return await side.ask(asked.call, unit.id)
 
 
-async def _grade(unit: _Unit, question: Question, side: Side, replies: Mapping[tuple[tuple[str, str, str, int], str], Reply]) -> Grade:
+async def _grade(unit: _Unit, asked: Asked, side: Side, replies: Mapping[tuple[Question, Role], Reply]) -> Grade:
     """An answer's grade; a grader that fails has not scored it, which is counted and logged without the text."""
-    grader, reply = unit.probe.grader, replies[question.id, side.role]
+    probe, reply = unit.probe, replies[question(asked), side.role]
     if reply.error is not None:
-        return Grade("error", grader.id)
-    twin = twin_of(question, unit.questions)
-    other = unit.probe.beside[0] if unit.probe.beside and side is unit.probe.live else None
+        return Grade("error", probe.graders)
+    twin = twin_of(asked, unit.questions)
+    other = probe.beside[0] if probe.beside and side is probe.live else None
     try:
-        return await grader.grade(
-            question.asked,
+        return await probe.grade(
+            asked,
             reply,
-            twin=None if twin is None else replies[twin.id, side.role],
-            base=None if other is None else replies[question.id, other.role],
+            twin=None if twin is None else replies[question(twin), side.role],
+            base=None if other is None else replies[question(asked), other.role],
         )
     except Exception as error:
-        _log.error("a grader failed, the answer is unscored", extra=fields(suite=unit.probe.suite, grader=grader.id, error=describe(error)))
-        return Grade("unscored", grader.id)
+        _log.error("a grader failed, the answer is unscored", extra=fields(suite=probe.suite, error=describe(error)))
+        return Grade("unscored", probe.graders)
 
 
-def twin_of(question: Question, unit: Unit) -> Question | None:
-    """What a question is compared with: the item as it is, of the first group; None for that one itself."""
-    plain = [other for other in unit if not other.asked.variant]
-    same_group = [other for other in plain if other.asked.group == question.asked.group]
-    first = same_group[0] if question.asked.variant and same_group else (plain[0] if plain else None)
-    return None if first is question else first
+def twin_of(asked: Asked, unit: Unit) -> Asked | None:
+    """What a question is compared with: the item as it is in the same group, and that in the first group; None for the first itself."""
+    plain = [other for other in unit if not other.variant]
+    same_group = [other for other in plain if other.group == asked.group]
+    twin = same_group[0] if asked.variant and same_group else min(plain, key=lambda other: other.group, default=None)
+    return None if twin is asked else twin
 
 
-def _result(unit: _Unit, question: Question, side: Side, reply: Reply, grade: Grade) -> ProbeResult:
-    probe, how, asked = unit.probe, unit.how, question.asked
+def _result(unit: _Unit, asked: Asked, side: Side, reply: Reply, grade: Grade) -> ProbeResult:
+    probe, how = unit.probe, unit.how
     said = "\x00".join(f"{message.role}\x01{message.content}" for message in asked.call.messages)
     return ProbeResult(
         time=how.clock(),
@@ -202,7 +203,7 @@ def _result(unit: _Unit, question: Question, side: Side, reply: Reply, grade: Gr
         item=asked.item,
         variant=asked.variant,
         group=asked.group,
-        repeat=question.repeat,
+        repeat=asked.repeat,
         outcome=grade.outcome,
         score=grade.score,
         failure=grade.failure,
@@ -229,12 +230,12 @@ def _result(unit: _Unit, question: Question, side: Side, reply: Reply, grade: Gr
     )
 
 
-def _print(unit: _Unit, question: Question, side: Side, reply: Reply) -> Print:
+def _print(unit: _Unit, asked: Asked, side: Side, reply: Reply) -> Print:
     first = reply.logprobs[0] if reply.logprobs else None
     return Print(
         round=unit.id,
-        item=question.asked.item,
-        repeat=question.repeat,
+        item=asked.item,
+        repeat=asked.repeat,
         target=side.target,
         suite=unit.probe.suite,
         time=unit.how.clock(),

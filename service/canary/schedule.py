@@ -1,20 +1,18 @@
 """When a suite is asked: a pure function of the suite, its interval and a seed, so that two instances make the same rounds.
 
 Time is cut into slots of one interval, counted from the epoch. In each slot a suite has one scheduled time, moved from the slot's start by
-a phase of its own (not all suites begin at once) and by jitter (no pattern that something else in the system could share). Both come from
-a digest. Slots are cut in UTC, so summer time and leap days change nothing; a window (``08:00-18:00``) is that of the local clock, and a
-scheduled time outside of it moves to where it next opens in the same slot. A clock that jumps forward skips slots, one that jumps back finds rounds that are there already.
+a phase of its own (not all suites begin at once) and by jitter (no pattern that something else in the system could share). Both come from a
+digest. Slots are cut in UTC, so summer time and leap days change nothing; a window (``08:00-18:00``) is that of the local clock, and a
+scheduled time outside of it moves to where it next opens in the same slot. A clock that jumps forward skips slots, one that jumps back
+finds rounds that are there already.
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Protocol, TypeVar
+from typing import Protocol
 from zoneinfo import ZoneInfo
-
-T = TypeVar("T")
 
 MOST_JITTER = 0.5
 """Of the interval: more, and two rounds could come together."""
@@ -29,6 +27,8 @@ class Window(Protocol):
     def holds(self, local: datetime) -> bool:
         """Whether a local time lies in it."""
         ...
+
+    def __hash__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +120,3 @@ def _uniform(*parts: str) -> float:
     """A number in [0, 1) that these texts always give."""
     digest = hashlib.blake2b("\x00".join(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
-
-
-def sample(items: Sequence[T], most: int | None, rotate: float, number: int) -> list[T]:
-    """Which items are asked in a slot: at most ``most``, a part ``rotate`` of them taken in turn from those that are not fixed.
-
-    Items that never change wear out: they may have come into the training data. The fixed ones stay the first of the list.
-    """
-    if most is None or most >= len(items):
-        return list(items)
-    turning = round(most * rotate)
-    fixed, held_out = list(items[: most - turning]), items[most - turning :]
-    return fixed + [held_out[(number * turning + place) % len(held_out)] for place in range(turning)]

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.canary.probe import Probe, Side, question_of
+from service.canary.probe import Probe, Question, Side, question
 from service.records.probes import Counts, ProbeResult, Round
 
 MOST_ERRORS = 0.2
@@ -51,7 +51,7 @@ def tally(frame: Tally, results: Sequence[ProbeResult]) -> list[Round]:
 
 
 def _of_side(
-    frame: Tally, side: Side, results: Sequence[ProbeResult], pairs: Mapping[tuple[object, ...], int], spent: tuple[int, int, float]
+    frame: Tally, side: Side, results: Sequence[ProbeResult], pairs: Mapping[Question, int], spent: tuple[int, int, float]
 ) -> list[Round]:
     reason = frame.reason or _why_inconclusive(frame.items, results)
     revisions = Counter(result.model_reported for result in results if result.model_reported)
@@ -103,7 +103,7 @@ def _why_inconclusive(items: int, results: Sequence[ProbeResult]) -> str:
     return "errors" if errors > MOST_ERRORS * items else ""
 
 
-def _counts(results: Sequence[ProbeResult], pairs: Mapping[tuple[object, ...], int]) -> dict[str, Counts]:
+def _counts(results: Sequence[ProbeResult], pairs: Mapping[Question, int]) -> dict[str, Counts]:
     table: dict[str, list[int]] = {}
     for result in results:
         row = table.setdefault(result.category, [0] * len(Counts._fields))
@@ -111,22 +111,22 @@ def _counts(results: Sequence[ProbeResult], pairs: Mapping[tuple[object, ...], i
         row[1] += result.outcome == "fail"
         row[2] += result.outcome == "unscored"
         row[3] += result.outcome == "error"
-        pair = pairs.get(question_of(result), 0)
+        pair = pairs.get(question(result), 0)
         row[4] += pair > 0
         row[5] += pair < 0
     return {category: Counts(*table[category]) for category in sorted(table)}
 
 
-def _pairs(live: Sequence[ProbeResult], beside: Sequence[ProbeResult]) -> dict[tuple[object, ...], int]:
+def _pairs(live: Sequence[ProbeResult], beside: Sequence[ProbeResult]) -> dict[Question, int]:
     """Question -> 1 where only the live model failed, -1 where only the other did; concordant and unscored ones are left out."""
-    theirs = {question_of(result): result.outcome for result in beside}
-    found: dict[tuple[object, ...], int] = {}
+    theirs = {question(result): result.outcome for result in beside}
+    found: dict[Question, int] = {}
     for result in live:
-        both = result.outcome, theirs.get(question_of(result))
+        both = result.outcome, theirs.get(question(result))
         if both == ("fail", "pass"):
-            found[question_of(result)] = 1
+            found[question(result)] = 1
         elif both == ("pass", "fail"):
-            found[question_of(result)] = -1
+            found[question(result)] = -1
     return found
 
 

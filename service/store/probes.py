@@ -107,13 +107,14 @@ class ProbeHistory:
                     totals[category] = n + counts.n, bad + counts.bad
         return totals
 
-    def prints(self, target: str, suite: str, since: float, limit: int = 5000) -> list[Print]:
-        """Fingerprints of a target since a moment, oldest first."""
+    def prints(self, target: str, suite: str, since: float, limit: int, newest: bool = False) -> list[Print]:
+        """Fingerprints of a target from a moment on, the first so many or the ``newest``; oldest first."""
         query = _equal(sa.select(PROBE_PRINTS), PROBE_PRINTS, target=target, suite=suite).where(PROBE_PRINTS.c.time >= since)
-        query = query.order_by(PROBE_PRINTS.c.time, PROBE_PRINTS.c.item, PROBE_PRINTS.c.repeat).limit(limit)
+        order = [column.desc() if newest else column.asc() for column in (PROBE_PRINTS.c.time, PROBE_PRINTS.c.item, PROBE_PRINTS.c.repeat)]
         with self._engine.connect() as connection:
-            rows = [dict(row) for row in connection.execute(query).mappings()]
-        return [Print(**row | {"logprobs": tuple((str(token), float(value)) for token, value in row["logprobs"])}) for row in rows]
+            rows = [dict(row) for row in connection.execute(query.order_by(*order).limit(limit)).mappings()]
+        found = [Print(**row | {"logprobs": tuple((str(token), float(value)) for token, value in row["logprobs"])}) for row in rows]
+        return found[::-1] if newest else found
 
     def spent(self, day: int) -> dict[str, Spent]:
         """Endpoint -> what it has cost on a UTC day, counted from the epoch."""
