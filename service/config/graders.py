@@ -13,6 +13,9 @@ from service.config.base import Seconds, Settings
 Many = str | list[str]
 """One text or several of which one suffices."""
 
+Same = Literal["decision", "score", "refusal", "similarity"]
+"""What of two answers can agree."""
+
 
 class Grading(Settings):
     """Base of the table: YAML keys that Python reserves have aliases."""
@@ -70,7 +73,7 @@ class Mcq(Grading):
 
     type: Literal["mcq"]
     answer: str | None = Field(None, description="The right letter. Unset: the item's `expected`.")
-    choices: list[str] = Field(default_factory=lambda: ["A", "B", "C", "D"], min_length=2, description="Letters that there are.")
+    choices: list[str] = Field(["A", "B", "C", "D"], min_length=2, description="Letters that there are.")
 
 
 class JsonSchema(Grading):
@@ -118,9 +121,7 @@ class Invariance(Grading):
     """Answers to twins, or to members of groups, agree."""
 
     type: Literal["invariance"]
-    on: list[Literal["decision", "score", "refusal", "similarity"]] = Field(
-        default_factory=lambda: ["decision"], min_length=1, description="What of the answers must agree."
-    )
+    on: list[Same] = Field(["decision"], min_length=1, description="What of the answers must agree.")
     tolerance: float = Field(0.1, ge=0, le=1, description="Largest difference of scores and similarities.")
 
 
