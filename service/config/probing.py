@@ -102,6 +102,7 @@ class Probes(Settings):
     """What is asked."""
 
     packs: list[str] = Field(default_factory=list, description="Names of built-in packs, or paths of YAML files.")
+    golden: Path | None = Field(None, description="Your own items (JSONL or CSV), which the built-in packs `golden` and `twins` ask.")
     every: dict[str, Seconds] = Field(default_factory=dict, description="Interval of a suite (`pack/suite`) other than its pack says.")
     acknowledge_attacks: bool = Field(False, description="Adversarial, injection and safety suites may be sent.")
     allowed_hosts: list[str] = Field(default_factory=list, description="Hosts that these suites may be sent to.")
