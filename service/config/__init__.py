@@ -2,8 +2,8 @@
 
 from service.config.base import Budget, Seconds, Settings
 from service.config.loading import effective, load
-from service.config.probing import Endpoint, Gate, Judge, Probes, Sampling, Target
-from service.config.secrets import bearer_token, database_url, kafka_options, masked, store_url
+from service.config.probing import Daily, Endpoint, Gate, Judge, Probes, Rate, Rest, Sampling, Target, Timeouts
+from service.config.secrets import api_key, bearer_token, canary_key, database_url, kafka_options, masked, store_url
 from service.config.settings import (
     Budgets,
     Compute,
@@ -30,6 +30,7 @@ __all__ = [
     "Compute",
     "Config",
     "Curation",
+    "Daily",
     "Detection",
     "Endpoint",
     "Fields",
@@ -44,14 +45,19 @@ __all__ = [
     "KafkaSource",
     "Model",
     "Probes",
+    "Rate",
+    "Rest",
     "Sampling",
     "Seconds",
     "Settings",
     "Slices",
     "SqlLedger",
     "Target",
+    "Timeouts",
     "Windows",
+    "api_key",
     "bearer_token",
+    "canary_key",
     "database_url",
     "effective",
     "kafka_options",

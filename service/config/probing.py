@@ -2,10 +2,13 @@
 
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from service.config.base import Seconds, Settings
+
+_SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"))
 
 
 class Sampling(Settings):
@@ -61,6 +64,9 @@ class Endpoint(Settings):
     model: str = Field("", description="Model id sent with each request. Unset: the first one that the endpoint lists.")
     key_env: str | None = Field(None, description="Environment variable that holds the API key.")
     key_file: Path | None = Field(None, description="File that holds the API key.")
+    key_header: str = Field(
+        "Authorization", description="Header that carries the key: after `Bearer` in Authorization, alone in any other."
+    )
     headers: dict[str, str] = Field(default_factory=dict, description="Further headers; no secrets.")
     stream: bool = Field(True, description="Ask for a stream, where the endpoint can.")
     rest: Rest | None = Field(None, description="Body and answer of api `rest`.")
@@ -75,6 +81,13 @@ class Endpoint(Settings):
             raise ValueError("rest: expected with api 'rest' and only there")
         if self.key_env and self.key_file:
             raise ValueError("key_env, key_file: expected one of them")
+        if secret := _SECRET_HEADERS & {name.lower() for name in self.headers}:
+            raise ValueError(
+                f"headers: {min(secret)} holds a secret: expected key_env or key_file, and key_header where it is not Authorization"
+            )
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("url: expected a URL such as http://vllm:8000/v1")
         return self
 
 

@@ -1,1 +1,1 @@
-"""What is asked of a model: packs of probes, how they become requests, and how they are imported from elsewhere."""
+"""What is asked of a model: packs of probes, how they become requests, how they are imported, and the targets that are asked."""
