@@ -11,6 +11,10 @@ from service.canary.turnstile import Priority, Turnstile
 from service.records.probes import ATTACKS, Call, Grade, Kind, ProbeResult, Reply, Role
 
 
+OTHERS_EVERY = 4
+"""Every so many rounds a fallback or previous release takes the place of the base model."""
+
+
 class Asked(Protocol):
     """One rendered item; implemented by service.probes.render.Asked."""
 
@@ -90,7 +94,7 @@ class Probe:
 
     Attributes:
         suite: ``<pack>/<suite>``.
-        live: the target; beside: endpoints re-asked in the same round (base, previous, fallback).
+        live: the target; beside: endpoints that are asked the same in the same round, one of them in each (see :meth:`other`).
         pack: digest of all in the pack that a record depends on; graders: ids of who grades.
         questions: of a round's id: always the same for the same one.
         size: questions of a round at most. sensitive: texts of answers are never kept.
@@ -120,6 +124,13 @@ class Probe:
     def name(self) -> str:
         """``<model>/<target>/<suite>``."""
         return f"{self.model_name}/{self.live.target}/{self.suite}"
+
+    def other(self, number: int) -> Side | None:
+        """Who is asked beside the live model in the slot of this number: the first of ``beside``, every fourth time one of the rest."""
+        first, rest = self.beside[:1], self.beside[1:]
+        if rest and number % OTHERS_EVERY == OTHERS_EVERY - 1:
+            return rest[number // OTHERS_EVERY % len(rest)]
+        return first[0] if first else None
 
     def priority(self, scheduled: float) -> Priority:
         """Of its questions at a turnstile."""

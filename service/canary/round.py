@@ -59,6 +59,7 @@ class _Running:
 
 async def conduct(
     probe: Probe,
+    other: Side | None,
     id: str,
     scheduled: float,
     deadline: float,
@@ -67,15 +68,15 @@ async def conduct(
     how: Conduct,
     started: float | None = None,
 ) -> list[Round]:
-    """Ask what is not known yet, until all is in or ``deadline`` comes; what the round came to at every side, the live one first.
+    """Ask what is not known yet, until all is in or ``deadline`` comes; what the round came to, a round for each revision.
 
-    ``known``: answers recorded before this process was started. Cancelled from outside it leaves everything recorded as it is, to be
+    ``other``: who is asked beside the live model. ``known``: answers recorded before this process was started. Cancelled from outside it leaves everything recorded as it is, to be
     gone on with.
     """
     began = how.clock() if started is None else started
     running = _Running()
     running.take(known)
-    every, sides = _units(questions), (probe.live, *probe.beside)
+    every, sides = _units(questions), (probe.live, *([other] if other else []))
     units = [unit for unit in every if any((question(asked), side.role) not in running.results for asked in unit for side in sides)]
     random.Random(id).shuffle(units)
     total, done = len(every), len(every) - len(units)
@@ -84,7 +85,7 @@ async def conduct(
     async def work(unit: Unit) -> None:
         nonlocal done
         if not running.budget:
-            await _ask(_Unit(probe, id, scheduled, unit, how, running))
+            await _ask(_Unit(probe, sides, id, scheduled, unit, how, running))
             done += 1
             how.progress(id, done, total)
 
@@ -94,7 +95,7 @@ async def conduct(
     finally:
         await _cancel(tasks)
     reason = "budget" if running.budget else "cancelled" if late else ""
-    frame = Tally(probe, id, scheduled, began, how.clock(), len({question(asked) for asked in questions}), reason)
+    frame = Tally(probe, other, id, scheduled, began, how.clock(), len({question(asked) for asked in questions}), reason)
     return tally(frame, list(running.results.values()))
 
 
@@ -128,6 +129,7 @@ class _Unit:
     """One item with its twins, in one round."""
 
     probe: Probe
+    sides: tuple[Side, ...]
     id: str
     scheduled: float
     questions: Unit
@@ -138,7 +140,7 @@ class _Unit:
 async def _ask(unit: _Unit) -> None:
     """Ask every side, grade, record."""
     probe, how = unit.probe, unit.how
-    places = [(asked, side) for asked in unit.questions for side in (probe.live, *probe.beside)]
+    places = [(asked, side) for asked in unit.questions for side in unit.sides]
     answers = await asyncio.gather(*(_put(asked, side, unit) for asked, side in places))
     if any(reply.error in OURS for reply in answers):
         unit.running.budget = unit.running.budget or any(reply.error == "budget" for reply in answers)
@@ -167,7 +169,7 @@ async def _grade(unit: _Unit, asked: Asked, side: Side, replies: Mapping[tuple[Q
     if reply.error is not None:
         return Grade("error", probe.graders)
     twin = twin_of(asked, unit.questions)
-    other = probe.beside[0] if probe.beside and side is probe.live else None
+    other = unit.sides[1] if side is probe.live and len(unit.sides) > 1 else None
     try:
         return await probe.grade(
             asked,

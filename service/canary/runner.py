@@ -15,7 +15,7 @@ from typing import Literal, ParamSpec, Protocol, TypeVar
 
 from service.canary.counting import Totals
 from service.canary.fingerprint import REFERENCE, compare
-from service.canary.probe import Probe
+from service.canary.probe import Probe, Side
 from service.canary.round import Conduct, conduct
 from service.canary.schedule import Slot
 from service.canary.tally import Tally, tally
@@ -253,36 +253,38 @@ class Runner:
         known = await self._patiently(self._history.results, begun.id) if resumed else []
         questions = probe.questions(begun.id)
         now = self._seams.clock()
-        frame = Tally(probe, begun.id, begun.scheduled, begun.started, now, len(questions))
+        number = slot.number if slot else int(begun.scheduled // probe.schedule.interval)
+        other = probe.other(number)
+        frame = Tally(probe, other, begun.id, begun.scheduled, begun.started, now, len(questions))
         if now >= deadline:
             rounds = tally(replace(frame, reason="cancelled"), known)
-        elif not resumed and not self._affordable(probe, len(questions), now, manual):
+        elif not resumed and not self._affordable(probe, other, len(questions), now, manual):
             self.totals.skipped[probe.model_name, probe.live.target, probe.suite, "budget"] += len(questions)
             rounds = tally(replace(frame, reason="budget"), known)
         else:
             how = Conduct(
                 self._record, self._seams.clock, self._seams.digest_key, self._seams.store_text, lambda *told: self._progress(probe, *told)
             )
-            rounds = await conduct(probe, begun.id, begun.scheduled, deadline, questions, known, how, begun.started)
+            rounds = await conduct(probe, other, begun.id, begun.scheduled, deadline, questions, known, how, begun.started)
         if probe.kind == "fingerprint":
-            rounds = [await self._compared(probe, rounds[0], slot), *rounds[1:]]
+            rounds = [await self._compared(probe, rounds[0], number), *rounds[1:]]
         await self._keep(rounds, manual, deadline)
         self._newest[probe.name] = rounds[0]
 
-    def _affordable(self, probe: Probe, calls: int, now: float, manual: bool) -> bool:
-        """Whether every side's budget has room for all of the round, and for what more important suites still need today."""
+    def _affordable(self, probe: Probe, other: Side | None, calls: int, now: float, manual: bool) -> bool:
+        """Whether the budgets have room for all of the round, and for what more important suites still need today."""
         midnight = (now // 86_400 + 1) * 86_400
-        for side in (probe.live, *probe.beside):
+        for side in (probe.live, *([other] if other else [])):
             ahead = sum(
-                other.size * math.ceil((midnight - now) / other.schedule.interval)
-                for other in self.probes
-                if other.rank < probe.rank and not other.blocked and side in (other.live, *other.beside) and not manual
+                each.size * math.ceil((midnight - now) / each.schedule.interval)
+                for each in self.probes
+                if each.rank < probe.rank and not each.blocked and side in (each.live, *each.beside[:1])
             )
-            if not side.room(calls + ahead):
+            if not side.room(calls + (0 if manual else ahead)):
                 return False
         return True
 
-    async def _compared(self, probe: Probe, round: Round, slot: Slot | None) -> Round:
+    async def _compared(self, probe: Probe, round: Round, number: int) -> Round:
         """The round of a fingerprint suite counts what has changed against the first rounds since the last announced release."""
         target, suite = probe.live.target, probe.suite
         since = self._seams.announced(probe.model_name) or 0.0
@@ -290,7 +292,6 @@ class Runner:
         reference = await self._patiently(self._history.prints, target, suite, since, many)
         recent = await self._patiently(self._history.prints, target, suite, since, many, True)
         firsts = {each.round for each in reference}
-        number = slot.number if slot else int(round.scheduled // probe.schedule.interval)
         changed = compare(reference, [each for each in recent if each.round not in firsts], number) if round.complete else {}
         told = {name: Counts(0, 0, counts.unscored, counts.error) for name, counts in round.counts.items()}
         return replace(round, counts={**told, **changed})

@@ -1,6 +1,7 @@
-"""From graded answers to what a round came to, at each side and for each revision that answered."""
+"""From graded answers to what a round came to, for each revision that answered."""
 
-from collections import Counter, defaultdict
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,14 @@ MOST_ERRORS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The frame of a round. ``items``: questions that each side is asked; ``reason``: why it ended before its time, else empty."""
+    """The frame of a round.
+
+    ``other``: who was asked beside the live model. ``items``: questions that each is asked; ``reason``: why it ended before its time, else
+    empty.
+    """
 
     probe: Probe
+    other: Side | None
     id: str
     scheduled: float
     started: float
@@ -25,81 +31,60 @@ class Tally:
 
 
 def tally(frame: Tally, results: Sequence[ProbeResult]) -> list[Round]:
-    """What the round came to at every side that was asked, the live one first.
+    """What the round came to at the live target; its answers and those of the model beside it.
 
-    Where the replies of a side report two models, each revision has a round of its own: the one that answered most keeps the id, the
-    others have ``#<revision>`` behind it. The counts of the live side, and of a side that is neither live nor base, hold the discordant
-    pairs: questions that only the live model got wrong (worse), or only the other (better).
+    Where the replies report two models, each revision has a round of its own: the one that answered most keeps the id, the others have
+    ``#<revision>`` behind it. Worse are questions that only the live model got wrong, better those that only the other did.
     """
-    probe = frame.probe
-    by_role: dict[str, list[ProbeResult]] = defaultdict(list)
-    for result in results:
-        by_role[result.role].append(result)
-    live = by_role[probe.live.role]
-    spent = _spent(results)
-    rounds: list[Round] = []
-    for side in (probe.live, *probe.beside):
-        mine = by_role[side.role]
-        # Live is paired with the first side beside it (the base model), a fallback or previous release with the live model.
-        other = probe.beside[0] if side is probe.live and probe.beside else None
-        if side is probe.live:
-            pairs = _pairs(live, by_role[other.role]) if other else {}
-        else:
-            pairs = {} if side.role == "base" else _pairs(live, mine)
-        rounds += _of_side(frame, side, mine, pairs, spent if side is probe.live else (0, 0, 0.0))
-    return rounds
-
-
-def _of_side(
-    frame: Tally, side: Side, results: Sequence[ProbeResult], pairs: Mapping[Question, int], spent: tuple[int, int, float]
-) -> list[Round]:
-    reason = frame.reason or _why_inconclusive(frame.items, results)
-    revisions = Counter(result.model_reported for result in results if result.model_reported)
+    probe, other = frame.probe, frame.other
+    live = [result for result in results if result.role == probe.live.role]
+    pairs = _pairs(live, [result for result in results if result.role == other.role]) if other else {}
+    reason = frame.reason or _why_inconclusive(frame.items, live)
+    revisions = Counter(result.model_reported for result in live if result.model_reported)
     # Answers without a revision (errors above all) go with the one that answered most.
     main = min(revisions, key=lambda name: (-revisions[name], name)) if revisions else ""
-    probe = frame.probe
-    id = frame.id if side is probe.live else _sibling(frame, side)
     rounds = []
     for revision in (main, *sorted(set(revisions) - {main})):
-        mine = [result for result in results if (result.model_reported or main) == revision]
+        mine = [result for result in live if (result.model_reported or main) == revision]
         first = revision == main
-        calls, tokens, money = spent if first else (0, 0, 0.0)
+        spent = _spent(results) if first else (0, 0, 0.0)
         rounds.append(
             Round(
-                id=id if first else f"{id}#{revision}",
+                id=frame.id if first else f"{frame.id}#{revision}",
                 model_name=probe.model_name,
-                target=side.target,
-                role=side.role,
+                target=probe.live.target,
+                role=probe.live.role,
                 suite=probe.suite,
                 kind=probe.kind,
                 items=frame.items,
                 scheduled=frame.scheduled,
                 started=frame.started,
                 ended=frame.ended,
-                key=probe.key(side, revision or None),
+                key=probe.key(probe.live, revision or None),
                 revision=revision,
                 complete=not reason,
                 reason=reason,
                 counts=_counts(mine, pairs),
-                calls=calls,
-                tokens=tokens,
-                money=money,
+                calls=spent[0],
+                tokens=spent[1],
+                money=spent[2],
+                beside=other.role if other else "base",
+                seconds95=_slow(mine),
             )
         )
     return rounds
 
 
-def _sibling(frame: Tally, side: Side) -> str:
-    """The id of the same round at another side."""
-    return frame.id.replace(frame.probe.name, f"{frame.probe.model_name}/{side.target}/{frame.probe.suite}", 1)
+def _slow(results: Sequence[ProbeResult]) -> float | None:
+    """Time that 95% of the answers took at most."""
+    times = sorted(result.seconds for result in results if result.outcome != "error")
+    return times[math.ceil(0.95 * len(times)) - 1] if times else None
 
 
 def _why_inconclusive(items: int, results: Sequence[ProbeResult]) -> str:
     errors = sum(result.outcome == "error" for result in results)
     if len(results) < items:
         return "cancelled"
-    if errors == items:
-        return "blind"
     return "errors" if errors > MOST_ERRORS * items else ""
 
 
