@@ -10,7 +10,6 @@ from service.canary.schedule import Schedule
 from service.canary.turnstile import Priority, Turnstile
 from service.records.probes import ATTACKS, Call, Grade, Kind, ProbeResult, Reply, Role
 
-
 OTHERS_EVERY = 4
 """Every so many rounds a fallback or previous release takes the place of the base model."""
 

@@ -70,8 +70,8 @@ async def conduct(
 ) -> list[Round]:
     """Ask what is not known yet, until all is in or ``deadline`` comes; what the round came to, a round for each revision.
 
-    ``other``: who is asked beside the live model. ``known``: answers recorded before this process was started. Cancelled from outside it leaves everything recorded as it is, to be
-    gone on with.
+    ``other``: who is asked beside the live model. ``known``: answers recorded before this process was started. Cancelled from outside it
+    leaves everything recorded as it is, to be gone on with.
     """
     began = how.clock() if started is None else started
     running = _Running()

@@ -191,9 +191,12 @@ class Runner:
             over = replace(begun, ended=now, reason="cancelled")
             self._spawn(begun.id, self._keep([over], manual, kept.deadline))
             return
-        if not manual and (slot := probe.schedule.current(now)) is not None and slot.scheduled == begun.scheduled:
+        slot = None if manual else probe.schedule.current(now)
+        if slot is not None and slot.scheduled == begun.scheduled:
             self._last[probe.name] = slot.number
-        self._spawn(probe.name, self._round(probe, begun, kept.deadline, manual=manual, resumed=True))
+        else:
+            slot = None
+        self._spawn(probe.name, self._round(probe, begun, kept.deadline, slot=slot, manual=manual, resumed=True))
 
     async def _sleep(self) -> None:
         """Another process is the active decider, or this one ends: leave everything as it is recorded."""
