@@ -6,7 +6,7 @@ Every mistake names the file, the line, the key and what was expected there. The
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from service.config.loading import read_yaml
 from service.config.mistakes import explain, where
 from service.errors import ConfigError, DataError
 from service.probes.pack import BUILT_IN, FEWEST, SCHEMA, Item, Pack, Suite, check_items
+from service.probes.render import cost
 from service.rows import Row, place_rows
 
 GOLDEN = "@golden"
@@ -68,7 +69,8 @@ def read_items(path: Path) -> Iterator[tuple[str, Item]]:
         DataError: names the row and the column.
     """
     for row in place_rows(path):
-        fields = _cells(row) if path.name.lower().endswith((".csv", ".csv.gz", ".csv.zst")) else dict(row.fields)
+        csv = path.name.lower().endswith((".csv", ".csv.gz", ".csv.zst"))
+        fields: dict[str, Any] = _cells(row) if csv else dict(row.fields)
         if not str(fields.get("id") or ""):
             asked = fields.get("prompt") or fields.get("messages")
             fields["id"] = "q-" + hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
@@ -86,9 +88,9 @@ def warnings(pack: Pack) -> tuple[str, ...]:
     found = []
     for suite in pack.suites:
         place = f"{pack.id}/{suite.id}"
-        asked = suite.sample.items or len(suite.items)
+        asked = cost(pack, suite).calls
         if suite.detector.severity == "page" and asked < FEWEST:
-            found.append(f"{place}: {asked} items a round; a suite that pages needs {FEWEST}, or one item that flips looks like a change")
+            found.append(f"{place}: {asked} answers a round; a suite that pages needs {FEWEST}, or one that flips looks like a change")
         if suite.sample.items and suite.sample.items > len(suite.items):
             found.append(f"{place}: a round of {suite.sample.items} items is asked for, but there are {len(suite.items)}")
         if suite.sample.strategy == "fixed" and any(item.held_out for item in suite.items):
@@ -134,7 +136,7 @@ def _with_file(pack: Path, suite: Suite, golden: Path | None) -> Suite:
     return suite.model_copy(update={"items": items, "items_file": None})
 
 
-def _cells(row: Row) -> Mapping[str, Any] | Any:
+def _cells(row: Row) -> dict[str, Any]:
     """Cells of CSV: empty ones are absent, parts are JSON."""
     fields: dict[str, Any] = {name: cell for name, cell in row.fields.items() if cell != ""}
     for name in _PARTS:

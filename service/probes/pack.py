@@ -27,6 +27,9 @@ _ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 """``{{name}}`` in a text: ``nonce``, a group's attribute, or one of the item's ``vars``."""
 
+NONCES = ("nonce", "nonce_a", "nonce_b")
+"""A text that nobody can guess, and its halves: asked to write them together, a model that merely quotes the order does not do it."""
+
 _SEVERAL = frozenset({"exact", "contains"})  # graders for which ``expected`` may be a list
 
 
@@ -106,7 +109,7 @@ class Schedule(Settings):
     """When a round is due."""
 
     every: Seconds = Field(86400.0, ge=60, description="Interval between rounds.")
-    jitter: Share = Field(0.1, description="Part of the interval by which a round may be late, so that suites do not meet.")
+    jitter: Share = Field(0.1, le=0.5, description="Part of the interval by which a round may be late, so that suites do not meet.")
     window: str | None = Field(None, description="Hours in the configured time zone, such as `Mon-Fri 08:00-18:00`. Unset: always.")
 
     @field_validator("window")
@@ -274,7 +277,7 @@ def check_items(suite: Suite, items: Sequence[Item]) -> None:
             raise ValueError(f"{name}: group '{empty}' has no values")
         _check_variants(item.variants or {}, name)
         if not item.verbatim:
-            known = {"nonce", *groups, *item.vars}
+            known = {*NONCES, *groups, *item.vars}
             for turn in item.turns:
                 if unknown := next((name for name in PLACEHOLDER.findall(turn.content) if name not in known), None):
                     raise ValueError(f"{name}: nothing is known of '{{{{{unknown}}}}}'; expected one of {', '.join(sorted(known))}")

@@ -43,10 +43,11 @@ _SHORT = {
     "let us": "let's",
 }
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "- - twenty thirty forty fifty sixty seventy eighty ninety".split()
-_SMALL_WORDS = frozenset("a an the is are was were be to of do does did have has".split())
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen"),
+    *("fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_SMALL_WORDS = frozenset({"a", "an", "the", "is", "are", "was", "were", "be", "to", "of", "do", "does", "did", "have", "has"})
 
 _NOISE = ("umm so ", "ok wait, ", "hey, quick one, ", "(typing on my phone sorry) ", "er... ")
 _NOISE_END = (" ...if that makes sense", " thx", " -- sent from my phone", " lol", " (asking for a colleague)")

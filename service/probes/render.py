@@ -18,7 +18,7 @@ from service.probes.pack import PLACEHOLDER, Asking, Item, Pack, Suite, Turn
 from service.probes.perturb import perturbed, seed_of
 from service.records.probes import Call, Message
 
-_NONCE = 10
+_NONCE, _HALF = 10, 5
 _CHARACTERS_A_TOKEN = 4
 
 
@@ -85,7 +85,8 @@ def render(pack: Pack, suite: Suite, *, round_id: str, key: bytes, system: str =
         sampling: of production, for ``prod``.
     """
     asking = pack.asking(suite)
-    prompt = system if asking.system == "@prod" else "" if asking.system == "none" else asking.system or ""
+    ours = "" if asking.system in ("@prod", "none", None) else asking.system  # only our own text has placeholders
+    prompt = (system if asking.system == "@prod" else "", ours)
     draw = (asking.sampling or sampling or Sampling()).model_dump(exclude_none=True)
     asked = [
         one
@@ -123,10 +124,10 @@ def _generator(pack: Pack, suite: Suite, round_id: str) -> random.Random:
 
 
 def _of_item(
-    pack: Pack, suite: Suite, item: Item, repeat: int, asking: Asking, given: tuple[str, Mapping[str, float | int], str, bytes]
+    pack: Pack, suite: Suite, item: Item, repeat: int, asking: Asking, given: tuple[tuple[str, str], Mapping[str, float | int], str, bytes]
 ) -> Iterator[Asked]:
     """An item as it is and its twins, for every combination of its groups."""
-    system, sampling, round_id, key = given
+    (production, ours), sampling, round_id, key = given
     nonce = _nonce(key, round_id, pack.id, suite.id, item.id, repeat)
     variants = suite.variants if item.variants is None else item.variants
     groups = suite.groups if item.groups is None else item.groups
@@ -134,7 +135,8 @@ def _of_item(
     for values in itertools.product(*groups.values()):
         group = dict(zip(groups, values, strict=True))
         label = ",".join(f"{name}={value}" for name, value in group.items())
-        known = {**item.vars, **group, "nonce": nonce}
+        known = {**item.vars, **group, "nonce": nonce, "nonce_a": nonce[:_HALF], "nonce_b": nonce[_HALF:]}
+        system = production or _put(ours, known)
         expected = _filled(item.expected, known)
         graders = tuple(_grader(grader, suite, expected, known) for grader in suite.graders_of(item))
         for variant in ("", *variants):
@@ -149,7 +151,7 @@ def _of_item(
             seen.add((label, last))
             messages = tuple(Message(turn.role, turn.content if item.verbatim else _put(turn.content, known)) for turn in turns)
             call = Call(
-                messages=(Message("system", _put(system, known)), *messages) if system and messages[0].role != "system" else messages,
+                messages=(Message("system", system), *messages) if system and messages[0].role != "system" else messages,
                 max_tokens=asking.max_tokens or 256,
                 sampling=sampling,
                 tools=tuple(item.tools or suite.tools),
