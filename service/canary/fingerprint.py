@@ -28,7 +28,7 @@ def compare(reference: Sequence[Print], recent: Sequence[Print], number: int) ->
     """What the newest round says, as changed questions of so many.
 
     Args:
-        reference: prints of the first :data:`REFERENCE` rounds; with fewer nothing is compared.
+        reference: prints of the first :data:`REFERENCE` rounds, or as many as there are before the newest.
         recent: prints of the newest rounds after those, oldest first.
         number: of the newest round's slot; each :data:`REFERENCE`-th ends a block.
 
@@ -36,7 +36,7 @@ def compare(reference: Sequence[Print], recent: Sequence[Print], number: int) ->
         Counts of ``identity`` and ``tokens``, at the end of a block also of ``logprobs`` or ``answers``.
     """
     before, after = _by_round(reference), _by_round(recent)
-    if len(before) < REFERENCE or not after:
+    if not before or not after:
         return {}
     newest = after[-1]
     names = {(each.model, each.fingerprint) for each in reference}
@@ -45,7 +45,7 @@ def compare(reference: Sequence[Print], recent: Sequence[Print], number: int) ->
         "identity": _count((each.model, each.fingerprint) not in names for each in newest),
         "tokens": _count((_question(each), each.tokens_in) not in lengths for each in newest if each.tokens_in),
     }
-    if number % REFERENCE == 0 and len(after) >= REFERENCE:
+    if number % REFERENCE == 0 and min(len(before), len(after)) >= REFERENCE:
         found |= _blocks(before, after[-REFERENCE:])
     return {category: counts for category, counts in found.items() if counts.n}
 

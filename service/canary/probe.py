@@ -75,6 +75,7 @@ class Side:
         turnstile: whose turn it is there.
         model: id that it is asked for, as far as known.
         room: whether the day's budget has room for so many requests.
+        can: whether the endpoint can do something (``tools``), as far as known.
         settings: what else of the target is part of a baseline key: digests of the system prompt and of the sampling.
     """
 
@@ -84,6 +85,7 @@ class Side:
     turnstile: Turnstile
     model: Callable[[], str] = lambda: ""
     room: Callable[[int], bool] = lambda calls: True
+    can: Callable[[str], bool] = lambda capability: True
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -97,7 +99,7 @@ class Probe:
         pack: digest of all in the pack that a record depends on; graders: ids of who grades.
         questions: of a round's id: always the same for the same one.
         size: questions of a round at most. sensitive: texts of answers are never kept.
-        blocked: why it may not be asked at all; None where it may.
+        blocked: why it may not be asked at all; None where it may. needs: capabilities without which it proves nothing.
     """
 
     model_name: str
@@ -113,6 +115,12 @@ class Probe:
     beside: tuple[Side, ...] = ()
     sensitive: bool = True
     blocked: str | None = None
+    needs: tuple[str, ...] = ()
+
+    def why_not(self) -> str | None:
+        """Why it is not asked now; None where it is."""
+        missing = next((name for name in self.needs if not self.live.can(name)), None)
+        return self.blocked or (f"{self.live.target}: the endpoint takes no {missing}" if missing else None)
 
     @property
     def rank(self) -> int:

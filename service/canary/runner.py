@@ -139,7 +139,7 @@ class Runner:
         They are recorded and shown, and no evidence: the budget of false pages is meant for a fixed number of rounds.
         """
         now = float(int(self._seams.clock()))
-        wanted = [p for p in self.probes if target in (None, p.live.target) and suite in (None, p.suite) and p.blocked is None]
+        wanted = [p for p in self.probes if target in (None, p.live.target) and suite in (None, p.suite) and p.why_not() is None]
         with self._lock:
             self._wanted.extend((probe, now) for probe in wanted)
         return [probe.round_id(probe.live, now, manual=True) for probe in wanted]
@@ -150,7 +150,7 @@ class Runner:
         return [self._view(probe, now) for probe in self.probes]
 
     def _view(self, probe: Probe, now: float) -> SuiteView:
-        upcoming = None if probe.blocked else probe.schedule.upcoming(now)
+        upcoming = None if probe.why_not() else probe.schedule.upcoming(now)
         return SuiteView(
             model_name=probe.model_name,
             target=probe.live.target,
@@ -162,7 +162,7 @@ class Runner:
             next=upcoming.scheduled if upcoming else None,
             running=self._running.get(probe.name),
             last=self._newest.get(probe.name),
-            blocked=probe.blocked,
+            blocked=probe.why_not(),
         )
 
     async def _wake(self) -> None:
@@ -186,7 +186,7 @@ class Runner:
     def _resume(self, kept: KeptRound) -> None:
         begun, now = kept.round, self._seams.clock()
         manual = "/now-" in begun.id
-        probe = next((p for p in self.probes if p.round_id(p.live, begun.scheduled, manual) == begun.id and not p.blocked), None)
+        probe = next((p for p in self.probes if p.round_id(p.live, begun.scheduled, manual) == begun.id and not p.why_not()), None)
         if probe is None:
             over = replace(begun, ended=now, reason="cancelled")
             self._spawn(begun.id, self._keep([over], manual, kept.deadline))
@@ -218,7 +218,7 @@ class Runner:
             begun = self._begun(probe, scheduled, now, manual=True)
             self._spawn(probe.name, self._round(probe, begun, now + probe.schedule.interval, manual=True))
         for probe in self.probes:
-            if probe.blocked or probe.name in self._tasks:
+            if probe.why_not() or probe.name in self._tasks:
                 continue
             slot = probe.schedule.current(now)
             if slot is None or self._last.get(probe.name) == slot.number:
@@ -281,7 +281,7 @@ class Runner:
             ahead = sum(
                 each.size * math.ceil((midnight - now) / each.schedule.interval)
                 for each in self.probes
-                if each.rank < probe.rank and not each.blocked and side in (each.live, *each.beside[:1])
+                if each.rank < probe.rank and not each.why_not() and side in (each.live, *each.beside[:1])
             )
             if not side.room(calls + (0 if manual else ahead)):
                 return False
@@ -294,7 +294,8 @@ class Runner:
         many = REFERENCE * probe.size
         reference = await self._patiently(self._history.prints, target, suite, since, many)
         recent = await self._patiently(self._history.prints, target, suite, since, many, True)
-        firsts = {each.round for each in reference}
+        firsts = {each.round for each in reference} - {round.id}
+        reference = [each for each in reference if each.round in firsts]
         changed = compare(reference, [each for each in recent if each.round not in firsts], number) if round.complete else {}
         told = {name: Counts(0, 0, counts.unscored, counts.error) for name, counts in round.counts.items()}
         return replace(round, counts={**told, **changed})
