@@ -20,6 +20,9 @@ Kind = Literal[
     "fingerprint",
 ]
 
+RoundKind = Literal[Kind, "judge"]
+"""What a round is about: a suite, or the calibration set of a judge."""
+
 ATTACKS: frozenset[str] = frozenset({"adversarial", "injection", "safety"})
 """Kinds that need ``probes.acknowledge_attacks`` and a host on the list; their severity is that of safety."""
 
@@ -182,12 +185,15 @@ class Round:
     Attributes:
         id: ``<model>/<target>/<suite>/<scheduled>``: natural, so that a round told twice counts once.
         model_name: the monitored model; target: name in the configuration; role: of the target.
-        suite: ``<pack>/<suite>``; kind: of the suite; items: size of the fixed set.
+        suite: ``<pack>/<suite>``; kind: of the suite; items: size of the fixed set. Of a judge's calibration the target is the judge and
+            the suite ``judge/<name>``.
         key: baseline key, a digest of model, system prompt, sampling, pack version and graders.
         revision: what the replies reported of the model; empty when nothing.
         complete: False is inconclusive: it updates nothing but the streams of errors; ``reason`` says why.
         counts: category -> counts.
         calls, tokens, money: spent by this round, by every target asked.
+        beside: role of the model that ``worse`` and ``better`` are about.
+        seconds95: time that 95% of the live model's answers took at most; None when it was not measured.
     """
 
     id: str
@@ -195,7 +201,7 @@ class Round:
     target: str
     role: Role
     suite: str
-    kind: Kind
+    kind: RoundKind
     items: int
     scheduled: float
     started: float
@@ -208,6 +214,37 @@ class Round:
     calls: int = 0
     tokens: int = 0
     money: float = 0.0
+    beside: Role = "base"
+    seconds95: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeStream:
+    """One category of a suite asked of one target, as the configuration and the packs have it: what the decider tests.
+
+    Attributes:
+        items: size of its fixed set; interval: seconds between two rounds.
+        weight: share of the budgets of the model's probes, relative to the other streams.
+        severity: ``page`` wakes somebody alone, ``joint`` only while the drift of the model pages too, ``ticket`` never.
+        critical: one round may cross.
+        paired: also tested against the base model asked the same items in the same round.
+        answers: graded answers of a record that may page.
+        judges: names of the judges that grade it.
+    """
+
+    model_name: str
+    target: str
+    suite: str
+    category: str
+    kind: RoundKind
+    items: int
+    interval: float
+    weight: float = 1.0
+    severity: Literal["page", "joint", "ticket"] = "page"
+    critical: bool = False
+    paired: bool = False
+    answers: int = 400
+    judges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
