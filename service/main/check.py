@@ -52,6 +52,7 @@ class _Weights:
     weight: float
     slices: tuple[str, ...]
     slices_weight: float
+    probes_weight: float = 0.0
 
 
 def _budgets(config: Config) -> Table:

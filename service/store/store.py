@@ -113,12 +113,12 @@ class Store:
         query = _where(query, INCIDENTS, None, model_name=model, stream=stream, slice=slice)
         if open_only:
             query = query.where(INCIDENTS.c.closed.is_(None))
-        return [Incident(**row) for row in self._rows(query, limit)]
+        return [_incident(row) for row in self._rows(query, limit)]
 
     def incident(self, id: str) -> Incident | None:
         """One incident by id."""
         rows = self._rows(sa.select(INCIDENTS).where(INCIDENTS.c.id == id), 1)
-        return Incident(**rows[0]) if rows else None
+        return _incident(rows[0]) if rows else None
 
     def baselines(self, model: str | None = None, limit: int = 100) -> list[BaselineEntry]:
         """Every baseline ever accepted, newest first."""
@@ -227,6 +227,11 @@ def _where(query: sa.Select[Any], table: sa.Table, since: float | None, **equal:
         if value is not None:
             query = query.where(table.c[name] == value)
     return query if since is None else query.where(table.c.window_start >= since)
+
+
+def _incident(row: Mapping[str, Any]) -> Incident:
+    """One written before incidents had a kind is of drift."""
+    return Incident(**{**row, "kind": row["kind"] or "drift"})
 
 
 def _window(key: DeltaKey, sketch: Sketch) -> dict[str, Any]:

@@ -80,6 +80,8 @@ INCIDENTS = Table(
     Column("p_values_before", JSON(none_as_null=True)),
     Column("p_values_after", JSON(none_as_null=True)),
     Column("grew", JSON(none_as_null=True)),
+    Column("kind", String, nullable=False, server_default="drift"),
+    Column("part_of", String),
     Index("incidents_by_time", "opened"),
 )
 
