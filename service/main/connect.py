@@ -12,7 +12,7 @@ from service.errors import ConfigError
 from service.ledger.contract import Journal, Ledger, Unavailable
 from service.pipeline.pipeline import Source
 from service.records import Partition
-from service.source.decode import Decoder
+from service.source.decode import Canaries, Decoder
 
 if TYPE_CHECKING:
     from service.ledger.sql import SqlLedger as Sql
@@ -24,9 +24,9 @@ Opened = TypeVar("Opened")
 LONGEST_PAUSE = 15.0
 
 
-def decoder(config: Config) -> Decoder:
-    """A decoder for one thread."""
-    return Decoder(config.fields, config.models, config.windows.max_skew)
+def decoder(config: Config, canaries: Canaries | None = None) -> Decoder:
+    """A decoder for one thread; ``canaries`` recognises our own probes."""
+    return Decoder(config.fields, config.models, config.windows.max_skew, canaries)
 
 
 def ledger(config: Config, instance: str) -> Ledger:
@@ -90,22 +90,22 @@ def journal(config: Config) -> Journal:
     return KafkaJournal(config.ledger)
 
 
-def source(config: Config, instance: str, held: Ledger) -> Source:
+def source(config: Config, instance: str, held: Ledger, canaries: Canaries | None = None) -> Source:
     """Where prompts come from. Positions live in a SQL ledger; with a Kafka ledger they are the consumer group's."""
     positions: Positions | None = held.positions if isinstance(config.ledger, SqlLedger) else None
     if isinstance(config.source, HttpSource):
         from service.source.http import HttpSource as Http
 
         sql = cast("Sql", held) if isinstance(config.ledger, SqlLedger) else None
-        return Http(config.source, decoder(config), config.windows, instance=instance, ledger=sql)
+        return Http(config.source, decoder(config, canaries), config.windows, instance=instance, ledger=sql)
     if isinstance(config.source, KafkaSource):
         from service.source.kafka import KafkaSource as Kafka
 
-        return Kafka(config.source, decoder(config), config.windows, positions=positions)
+        return Kafka(config.source, decoder(config, canaries), config.windows, positions=positions)
     assert isinstance(config.source, FileSource)
     from service.source.files import FileSource as Files
 
-    return Files(config.source, decoder(config), positions=positions)
+    return Files(config.source, decoder(config, canaries), positions=positions)
 
 
 def store(config: Config) -> "Store":

@@ -1,0 +1,102 @@
+"""The thread that asks: from the canaries of a configuration to a runner on an event loop of its own, while this process decides."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from time import time
+from typing import TYPE_CHECKING
+
+from service.canary.runner import Runner, Seams
+from service.ledger.contract import Unavailable
+from service.main.canaries import UNSIGNED, Canaries, Opened
+from service.records import Command
+from service.records.probes import Round
+from service.records.probes_json import round_command
+
+if TYPE_CHECKING:
+    from service.store import Store
+
+_log = logging.getLogger(__name__)
+
+_LOOK = 0.2
+_AUDIT = 500
+"""Commands looked through for the last announced release."""
+
+ANNOUNCING = frozenset({"deployed", "probe.accept"})
+"""Commands after which another model than before is expected."""
+
+
+class Probing:
+    """Owns the runner of a process.
+
+    Args:
+        canaries: what is asked.
+        store: the history, None until it is connected.
+        submit: hands a command to the ledger. Raises Unavailable.
+        active: whether this process is the active decider.
+
+    Attributes:
+        runner: None until the thread has started it. opened: its clients.
+    """
+
+    def __init__(
+        self,
+        canaries: Canaries,
+        store: "Callable[[], Store | None]",
+        submit: Callable[[Command], None],
+        active: Callable[[], bool],
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self.runner: Runner | None = None
+        self.opened: Opened | None = None
+        self._canaries, self._store, self._submit, self._active, self._clock = canaries, store, submit, active, clock
+
+    def run(self, stop: threading.Event) -> None:
+        """The thread's work, until ``stop``."""
+        while self._store() is None:
+            if stop.wait(_LOOK):
+                return
+        asyncio.run(self._run(stop))
+
+    async def _run(self, stop: threading.Event) -> None:
+        from sqlalchemy.exc import OperationalError
+
+        store = self._store()
+        assert store is not None
+        opened = self._canaries.opened()
+        self.opened = opened
+
+        def announced(model: str) -> float | None:
+            return max((entry.time for entry in store.audit(_AUDIT) if entry.kind in ANNOUNCING and _is_of(entry.arguments, model)), default=None)
+
+        def submit(round: Round) -> None:
+            self._submit(round_command(round))
+
+        seams = Seams(
+            submit=submit,
+            active=self._active,
+            clock=self._clock,
+            retry=(Unavailable, OperationalError),
+            prepare=lambda: opened.prepare(store.probes),
+            announced=announced,
+            store_text=self._canaries.config.probes.store_text,
+            digest_key=self._canaries.key or UNSIGNED,
+        )
+        self.runner = opened.runner(store.probes, seams)
+        ended = asyncio.Event()
+        try:
+            await asyncio.gather(self.runner.run(ended), _follow(stop, ended))
+        finally:
+            await opened.aclose()
+
+
+async def _follow(stop: threading.Event, ended: asyncio.Event) -> None:
+    """Carry the signal of a thread over to the event loop."""
+    while not stop.is_set():
+        await asyncio.sleep(_LOOK)
+    ended.set()
+
+
+def _is_of(arguments: "dict[str, object] | object", model: str) -> bool:
+    return isinstance(arguments, dict) and arguments.get("model") == model
