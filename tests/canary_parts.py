@@ -30,7 +30,11 @@ async def grade(asked: object, reply: Reply, twin: Reply | None = None, base: Re
     if reply.text == "raise":
         raise ValueError("secret answer")
     bad = reply.text == "wrong" or (twin is not None and twin.text != reply.text)
-    return Grade("unscored", "fake@1") if reply.text == "?" else Grade("fail" if bad else "pass", "fake@1", failure="incorrect" if bad else None)
+    return (
+        Grade("unscored", "fake@1")
+        if reply.text == "?"
+        else Grade("fail" if bad else "pass", "fake@1", failure="incorrect" if bad else None)
+    )
 
 
 class Clock:
@@ -83,5 +87,16 @@ def probe(
 ) -> Probe:
     name = f"bot/{endpoint.side.target}/{suite}"
     return Probe(
-        "bot", suite, "digest", kind, Schedule(name, every), endpoint.side, "fake@1", grading, lambda id: questions, len(questions), beside, sensitive
+        "bot",
+        suite,
+        "digest",
+        kind,
+        Schedule(name, every),
+        endpoint.side,
+        "fake@1",
+        grading,
+        lambda id: questions,
+        len(questions),
+        beside,
+        sensitive,
     )

@@ -183,11 +183,17 @@ async def _grade(unit: _Unit, asked: Asked, side: Side, replies: Mapping[tuple[Q
 
 
 def twin_of(asked: Asked, unit: Unit) -> Asked | None:
-    """What a question is compared with: the item as it is in the same group, and that in the first group; None for the first itself."""
-    plain = [other for other in unit if not other.variant]
-    same_group = [other for other in plain if other.group == asked.group]
-    twin = same_group[0] if asked.variant and same_group else min(plain, key=lambda other: other.group, default=None)
-    return None if twin is asked else twin
+    """What a question is compared with; None for one that stands alone.
+
+    A perturbed item: the item as it is, of its group. An item of a group: that of the first group, and the first with the second: in a
+    pair that disagrees nobody knows which of them is wrong. An item that only has perturbed twins agrees with itself.
+    """
+    plain = sorted((other for other in unit if not other.variant), key=lambda other: other.group)
+    if asked.variant:
+        return next((other for other in plain if other.group == asked.group), None)
+    if len(plain) > 1:
+        return plain[1] if asked is plain[0] else plain[0]
+    return asked if len(unit) > 1 else None
 
 
 def _result(unit: _Unit, asked: Asked, side: Side, reply: Reply, grade: Grade) -> ProbeResult:

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from service.canary.probe import Asked, Grading, Probe, Side
 from service.canary.runner import Runner, Seams
@@ -16,7 +16,7 @@ from service.canary.turnstile import Turnstile
 from service.config import Config, Endpoint, Target, api_key, canary_key
 from service.errors import ConfigError
 from service.logging import fields
-from service.main.grading import grading_of, judges_of
+from service.main import grading
 from service.probes import tags
 from service.probes.attacks import attack_allowed
 from service.probes.budget import DAY, Budget, Spent
@@ -99,7 +99,7 @@ class Watch:
                 severity=detector.severity,
                 critical=detector.critical,
                 paired=detector.paired and bool(self.beside) and self.suite.kind != "fingerprint",
-                judges=judges_of(self.suite),
+                judges=grading.judges_asked(self.suite),
             )
 
 
@@ -119,6 +119,9 @@ class Canaries:
         settings = config.probes
         _check(config)
         packs = [load_pack(name, golden=settings.golden, allow_code=settings.allow_code) for name in settings.packs]
+        for pack in packs:
+            for suite in pack.suites:
+                grading.check(pack, suite, config)
         prompts = {name: _text(name, target) for name, target in config.targets.items()}
         endpoints: dict[str, Endpoint] = {f"targets.{name}": each for name, each in config.targets.items()}
         endpoints |= {f"judges.{name}": each for name, each in config.judges.items()}
@@ -134,9 +137,9 @@ class Canaries:
         """What the decider tests."""
         return tuple(stream for watch in self.watches if watch.blocked is None for stream in watch.streams())
 
-    def opened(self, similarity: "Callable[[Sequence[str]], object] | None" = None) -> "Opened":
+    def opened(self) -> "Opened":
         """Clients and probes, ready to ask. On the event loop that will ask."""
-        return Opened(self, similarity)
+        return Opened(self)
 
 
 def _check(config: Config) -> None:
@@ -195,8 +198,6 @@ def _blocked(config: Config, suite: Suite, names: Sequence[str]) -> str | None:
 
 
 def _stretched(config: Config, watches: Sequence[Watch]) -> Iterator[Watch]:
-    from dataclasses import replace
-
     zone = config.windows.time_zone
     needs = [
         Need(
@@ -244,7 +245,7 @@ class Opened:
         probes: what the runner asks.
     """
 
-    def __init__(self, canaries: Canaries, similarity: "Callable[[Sequence[str]], object] | None" = None) -> None:
+    def __init__(self, canaries: Canaries) -> None:
         self._canaries, config = canaries, canaries.config
         endpoints: dict[str, Endpoint] = {f"targets.{name}": each for name, each in config.targets.items()}
         endpoints |= {f"judges.{name}": each for name, each in config.judges.items()}
@@ -253,7 +254,10 @@ class Opened:
         self._history: ProbeHistory | None = None
         self.sides = {name: self._side(name) for name in config.targets}
         judges = {name: self._asker(f"judges.{name}") for name in config.judges}
-        self.probes = [self._probe(watch, grading_of(watch.suite, judges, similarity)) for watch in canaries.watches]
+        alike = {name: grading.Alike(model.bundle, config.compute) for name, model in config.models.items()}
+        self.probes = [
+            self._probe(watch, grading.grading_of(watch.suite, config, judges, alike[watch.model])) for watch in canaries.watches
+        ]
 
     def runner(self, history: ProbeHistory, seams: Seams) -> Runner:
         """What asks them."""
@@ -332,10 +336,10 @@ class Opened:
         except Exception as error:  # whatever a database may raise: answers wait for it elsewhere
             _log.warning("spend could not be kept", extra=fields(endpoint=name, error=type(error).__name__))
 
-    def _probe(self, watch: Watch, grading: tuple[str, Grading]) -> Probe:
+    def _probe(self, watch: Watch, graded: tuple[str, Grading]) -> Probe:
         config, target = self._canaries.config, self._canaries.config.targets[watch.target]
         key, system = self._canaries.key or UNSIGNED, self._canaries.prompts[watch.target]
-        identity, grade = grading
+        identity, grade = graded
 
         def questions(round_id: str) -> Sequence[Asked]:
             return render(watch.pack, watch.suite, round_id=round_id, key=key, system=system, sampling=target.sampling)

@@ -11,6 +11,7 @@ from service.config import Config, FileSource, HttpSource, KafkaSource, SqlLedge
 from service.errors import ConfigError
 from service.ledger.contract import Journal, Ledger, Unavailable
 from service.pipeline.pipeline import Source
+from service.probes.tags import Returns
 from service.records import Partition
 from service.source.decode import Canaries, Decoder
 
@@ -27,6 +28,11 @@ LONGEST_PAUSE = 15.0
 def decoder(config: Config, canaries: Canaries | None = None) -> Decoder:
     """A decoder for one thread; ``canaries`` recognises our own probes."""
     return Decoder(config.fields, config.models, config.windows.max_skew, canaries)
+
+
+def returns(config: Config, key: bytes | None) -> Returns | None:
+    """Recognises our own probes where prompts come in; None where no key signs them."""
+    return Returns(key) if key is not None and config.targets else None
 
 
 def ledger(config: Config, instance: str) -> Ledger:

@@ -68,7 +68,9 @@ class Probing:
         self.opened = opened
 
         def announced(model: str) -> float | None:
-            return max((entry.time for entry in store.audit(_AUDIT) if entry.kind in ANNOUNCING and _is_of(entry.arguments, model)), default=None)
+            return max(
+                (entry.time for entry in store.audit(_AUDIT) if entry.kind in ANNOUNCING and _is_of(entry.arguments, model)), default=None
+            )
 
         def submit(round: Round) -> None:
             self._submit(round_command(round))

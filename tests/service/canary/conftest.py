@@ -8,7 +8,7 @@ import pytest
 from service.store import ProbeHistory, Store
 
 
-@pytest.fixture()
+@pytest.fixture
 def history(tmp_path: Path) -> Iterator[ProbeHistory]:
     store = Store.open(f"sqlite:///{tmp_path}/history.db")
     yield store.probes

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from canary_parts import Clock, Endpoint, grade, items, probe
 
+from canary_parts import Clock, Endpoint, grade, items, probe
 from service.canary.probe import Probe, Side
 from service.canary.round import Conduct, conduct
 from service.records.probes import Counts, Print, ProbeResult, Reply, Round
@@ -31,14 +31,21 @@ class Recorder:
         return [result for batch in self.batches for result in batch]
 
 
-async def run(asked: Probe, recorder: Recorder, known: Sequence[ProbeResult] = (), other: Side | None = None, patience: float = 60.0) -> Round:
+async def run(
+    asked: Probe, recorder: Recorder, known: Sequence[ProbeResult] = (), other: Side | None = None, patience: float = 60.0
+) -> Round:
     rounds = await run_all(asked, recorder, known, other, patience)
     assert len(rounds) == 1
     return rounds[0]
 
 
 async def run_all(
-    asked: Probe, recorder: Recorder, known: Sequence[ProbeResult] = (), other: Side | None = None, patience: float = 60.0, text: bool = True
+    asked: Probe,
+    recorder: Recorder,
+    known: Sequence[ProbeResult] = (),
+    other: Side | None = None,
+    patience: float = 60.0,
+    text: bool = True,
 ) -> list[Round]:
     how = Conduct(recorder, Clock(NOW), b"key", text, lambda id, done, all: recorder.progress.append((done, all)))
     return await conduct(asked, other, "bot/live/pack/suite/1", NOW, NOW + patience, asked.questions("1"), known, how)
@@ -46,7 +53,11 @@ async def run_all(
 
 async def test_every_question_has_one_outcome() -> None:
     endpoint, recorder = Endpoint(), Recorder()
-    endpoint.answers = {"q001": Reply(text="wrong", model="m1", seconds=9.0), "q002": Reply(text="?", model="m1"), "q003": Reply(error="reset", attempts=3)}
+    endpoint.answers = {
+        "q001": Reply(text="wrong", model="m1", seconds=9.0),
+        "q002": Reply(text="?", model="m1"),
+        "q003": Reply(error="reset", attempts=3),
+    }
     told = await run(probe(endpoint, items(20)), recorder)
     assert told.counts == {"arithmetic": Counts(n=18, bad=1, unscored=1, error=1)}
     assert (told.complete, told.reason, told.revision, told.items, told.seconds95) == (True, "", "m1", 20, 9.0)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from canary_parts import Clock, Endpoint, items, probe
 
+from canary_parts import Clock, Endpoint, items, probe
 from service.canary import runner as module
 from service.canary.probe import Probe
 from service.canary.runner import Runner, Seams
