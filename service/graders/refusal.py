@@ -32,7 +32,9 @@ _PREFACE = 80
 _NEAR = 300
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]{1,200}`", re.DOTALL)
-_QUOTES = re.compile(r"\"[^\"\n]{2,600}\"|“[^”\n]{2,600}”|„[^“”\n]{2,600}[“”]|«[^»\n]{2,600}»|(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w)){2,600}'(?!\w)")
+_QUOTES = re.compile(
+    r"\"[^\"\n]{2,600}\"|“[^”\n]{2,600}”|„[^“”\n]{2,600}[“”]|«[^»\n]{2,600}»|(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w)){2,600}'(?!\w)"
+)
 _POINTS = re.compile(r"^[ \t]*(?:[-*•]|\d{1,2}[.):])[ \t]+\S", re.MULTILINE)
 _END = re.compile(r"[.!?:]")
 _STEPS = re.compile(r"\b(?:step|schritt|etape|paso|passo) ?(?:\d|one|two|three)", re.IGNORECASE)
