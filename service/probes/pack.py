@@ -273,6 +273,8 @@ def check_items(suite: Suite, items: Sequence[Item]) -> None:
         for grader in graders:
             _check_expected(name, item, grader)
         groups = suite.groups if item.groups is None else item.groups
+        if taken := {*item.vars, *groups} & {*NONCES, "expected"}:
+            raise ValueError(f"{name}: '{min(taken)}' has a meaning of its own; expected another name")
         if empty := next((attribute for attribute, values in groups.items() if not values), None):
             raise ValueError(f"{name}: group '{empty}' has no values")
         _check_variants(item.variants or {}, name)
