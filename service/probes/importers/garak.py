@@ -54,7 +54,7 @@ def _attempt(row: Mapping[str, Any], draft: Draft, seen: set[tuple[str, str]]) -
 
 
 def _turns(prompt: Any) -> list[dict[str, str]] | None:
-    """Messages of a prompt in the forms of garak 0.9 to 0.13: text, ``{text}``, ``{turns: [{role, content: {text}}]}``, or a list of turns."""
+    """Messages of a prompt, old forms and new: text, ``{text}``, ``{turns: [{role, content: {text}}]}``, or a list of turns."""
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
     turns: Any = prompt
