@@ -33,6 +33,9 @@ def registry(look: Look, draft: Draft) -> None:
         if not isinstance(samples, str):
             draft.disable(name, f"class {kind} names no samples_jsonl")
             continue
+        if arguments.get("num_few_shot"):
+            draft.disable(name, "puts examples before each question (num_few_shot)")
+            continue
         path = _samples(look.path, samples)
         if path is None:
             draft.disable(name, f"samples_jsonl {samples} is not beside the file, nor in ../data")

@@ -7,7 +7,7 @@ from service.probes.importers.imported import Baseline, Draft
 from service.probes.importers.look import Look
 
 _REFUSE = frozenset(
-    {"adaptive_attacks", "atkgen", "badchars", "dan", "doctor", "donotanswer", "dra", "fitd", "goat", "grandma", "lmrc", "malwaregen"}
+    {"adaptive_attacks", "atkgen", "badchars", "dan", "doctor", "donotanswer", "dra", "fitd", "goat", "grandma", "malwaregen"}
     | {"phrasing", "sata", "smuggling", "suffix", "tap"}
 )
 """Modules of probes whose right answer is to decline."""

@@ -28,18 +28,17 @@ def read(look: Look, draft: Draft) -> None:
             metric = name.split(",")[0]
             if metric in ("alias", "sample_len") or metric.endswith("_stderr") or not name.strip():
                 continue
-            why = _unusable(value, n, (whole.get("higher_is_better") or {}).get(task), metric)
-            if why:
+            if not isinstance(n, int) or n <= 0:
+                draft.disable(f"{task}-{name}", "the file does not say over how many samples (n-samples)")
+            elif why := _unusable(value, (whole.get("higher_is_better") or {}).get(task), metric):
                 draft.disable(f"{task}-{name}", why)
             else:
-                draft.baseline.append(Baseline(task, name, int(n), round((1 - value) * int(n))))
+                draft.baseline.append(Baseline(task, name, n, round((1 - value) * n)))
 
 
-def _unusable(value: Any, n: Any, higher: Any, metric: str) -> str | None:
+def _unusable(value: Any, higher: Any, metric: str) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "no number"
-    if not isinstance(n, int) or n <= 0:
-        return "the file does not say over how many samples (n-samples)"
     if isinstance(higher, Mapping) and higher.get(metric) is False:
         return "lower is better: no share of right answers"
     return None if 0 <= value <= 1 else "no share of right answers"

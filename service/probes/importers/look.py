@@ -22,7 +22,7 @@ class Look(NamedTuple):
     path: Path
     kind: str
     whole: Any = None
-    first: Mapping[str, Any] = {}  # noqa: RUF012  # never changed
+    first: Mapping[str, Any] = {}  # never changed
 
     @property
     def keys(self) -> frozenset[str]:
