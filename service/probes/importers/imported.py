@@ -101,6 +101,13 @@ class Draft:
 
 
 def _suite(name: str, kind: Kind, expect: str, items: Sequence[Item]) -> Suite:
+    """Graders that all items share become those of the suite."""
+    written = [item.model_dump(by_alias=True, exclude_defaults=True) for item in items]
+    shared = written[0].get("graders", [])
+    if all(one.get("graders", []) == shared for one in written):
+        written = [{key: value for key, value in one.items() if key != "graders"} for one in written]
+    else:
+        shared = []
     return Suite.model_validate(
         {
             "id": name,
@@ -108,6 +115,7 @@ def _suite(name: str, kind: Kind, expect: str, items: Sequence[Item]) -> Suite:
             "expect": expect,
             "sample": {"items": min(len(items), 20), "strategy": "rotate" if len(items) > 20 else "fixed"},
             "detector": {"severity": "page" if len(items) >= 20 else "ticket"},
-            "items": [item.model_dump(by_alias=True, exclude_defaults=True) for item in items],
+            "graders": shared,
+            "items": written,
         }
     )
