@@ -166,6 +166,7 @@ class Decider:
             "shadow": self._shadow and self._shadow.to_json(),
             "detached": self._detached,
             "probing": self._probing.to_json(),
+            "joint": self._joint.to_json(),
             "switched": {name: list(switched) for name, switched in self._switched.items()},
         }
         return zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 1)
@@ -221,6 +222,7 @@ class Decider:
             self._shadow.incidents.count_only(kept)
         if probing := saved.get("probing"):
             self._probing.load(probing, self._windows.watermark)
+            self._joint.load(saved["joint"])
         self._commands.load(saved["commands"])
         self._collect(None)
 

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from service.errors import ConfigError, DataError
-from service.main import baseline, bundle, expect, incident, remote, topics
+from service.main import baseline, bundle, expect, incident, packs, remote, topics
 
 FAILED, USAGE, REACHED = 1, 2, 3
 """Exit statuses beside 0: failed; usage or configuration; a --fail-on level was reached."""
@@ -77,6 +77,7 @@ app = typer.Typer(
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(topics.app, name="topics")
 app.add_typer(baseline.app, name="baseline")
+app.add_typer(packs.app, name="pack")
 app.add_typer(incident.app, name="incident")
 app.command()(expect.expect)
 

@@ -63,7 +63,7 @@ async def find_out(send: Send, start: Capabilities, chat: bool) -> Capabilities:
         attempt = await send(call, can)
     if attempt.error is not None:
         why = attempt.error if attempt.status is None else f"{attempt.error}, status {attempt.status}"
-        return replace(can, reached=False, reason=why)
+        return replace(start, reached=False, reason=why)
     answer = attempt.answer
     can = replace(
         can,

@@ -19,6 +19,9 @@ LARGEST = 2_000_000
 """Bytes of an answer that are read; no model answers as much."""
 
 _LARGEST_PROBLEM = 65_536
+_ENCODINGS = frozenset(("identity", "gzip", "deflate"))
+"""We ask for none. In other encodings a few bytes can stand for gigabytes before anybody has counted them."""
+
 _AFTER_THE_END = 0.2
 """Seconds that a stream may take to close after it said that it is done; a connection that closes properly is used again."""
 
@@ -101,6 +104,8 @@ class Exchange:
             attempt.status = response.status_code
             if response.status_code >= 300:
                 await _refused(response, attempt)
+            elif not _readable(response):
+                attempt.fail("not_json")
             elif response.headers.get("content-type", "").lower().startswith("text/event-stream"):
                 attempt.streamed = True
                 await self._read_stream(response, attempt, reader, limit, start)
@@ -116,7 +121,7 @@ class Exchange:
     async def _read_stream(self, response: httpx.Response, attempt: Attempt, reader: Reader, limit: asyncio.Timeout, start: float) -> None:
         events, size, done = EventReader(), 0, False
         clock = asyncio.get_running_loop().time
-        async for chunk in response.aiter_raw():
+        async for chunk in response.aiter_bytes():
             size += len(chunk)
             if size > LARGEST:
                 attempt.fail("too_large")
@@ -145,9 +150,13 @@ def _take(event: str, attempt: Attempt, reader: Reader) -> bool:
     return False
 
 
+def _readable(response: httpx.Response) -> bool:
+    return response.headers.get("content-encoding", "identity").lower() in _ENCODINGS
+
+
 async def _read_whole(response: httpx.Response, attempt: Attempt, reader: Reader) -> None:
     body = bytearray()
-    async for chunk in response.aiter_raw():
+    async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > LARGEST:
             attempt.fail("too_large")
@@ -175,8 +184,8 @@ async def _refused(response: httpx.Response, attempt: Attempt) -> None:
     """An answer that is none: what the status says, what the body says where that matters, whether to ask again."""
     status = response.status_code
     body = bytearray()
-    if 400 <= status < 500:
-        async for chunk in response.aiter_raw():
+    if 400 <= status < 500 and _readable(response):
+        async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > _LARGEST_PROBLEM:
                 break
@@ -198,6 +207,8 @@ def _explain(error: httpx.HTTPError | httpx.InvalidURL, attempt: Attempt, reader
         attempt.fail("timeout_connect", again=True)
     elif isinstance(error, httpx.ConnectError | httpx.ProxyError | httpx.UnsupportedProtocol):
         attempt.fail("connect", again=isinstance(error, httpx.ConnectError))
+    elif isinstance(error, httpx.DecodingError):
+        attempt.fail("not_json")
     elif isinstance(error, httpx.InvalidURL | httpx.LocalProtocolError):
         attempt.fail("client")
     elif attempt.status is None:

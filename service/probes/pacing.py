@@ -61,7 +61,7 @@ class Pace:
             while (wait := self._wait()) > 0:
                 await self._sleep(wait)
             interval = self._interval / self._factor
-            self._due = max(self._due, self._clock() - self._burst * interval) + interval
+            self._due = max(self._due, self._clock() - (self._burst - 1) * interval) + interval
             yield
 
     def _wait(self) -> float:

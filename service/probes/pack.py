@@ -227,9 +227,10 @@ class Pack(Settings):
 
     def asking(self, suite: Suite) -> Asking:
         """How the items of a suite are put: its own settings, else the pack's, else the defaults; ``sampling`` None is production's."""
-        basis = {"system": "@prod", "max_tokens": 256, "repeats": 1, "logprobs": 0}
+        basis: dict[str, Any] = {"system": "@prod", "max_tokens": 256, "repeats": 1, "logprobs": 0}
         for given in (self.defaults, suite.asking):
-            basis |= {name: value for name in Asking.model_fields if (value := getattr(given, name)) is not None}
+            written = {name: getattr(given, name) for name in given.model_fields_set}
+            basis |= {name: value for name, value in written.items() if value is not None or name == "sampling"}
         return Asking.model_validate(basis)
 
     def sensitive_suite(self, suite: Suite) -> bool:
@@ -273,6 +274,8 @@ def check_items(suite: Suite, items: Sequence[Item]) -> None:
         for grader in graders:
             _check_expected(name, item, grader)
         groups = suite.groups if item.groups is None else item.groups
+        if taken := {*item.vars, *groups} & {*NONCES, "expected"}:
+            raise ValueError(f"{name}: '{min(taken)}' has a meaning of its own; expected another name")
         if empty := next((attribute for attribute, values in groups.items() if not values), None):
             raise ValueError(f"{name}: group '{empty}' has no values")
         _check_variants(item.variants or {}, name)

@@ -43,9 +43,9 @@ class EventReader:
         line = self._line.decode(errors="replace")
         self._line.clear()
         if not line:
-            if self._data:
+            if any(self._data):
                 events.append("\n".join(self._data))
-                self._data.clear()
+            self._data.clear()
         elif line.startswith("data"):
             name, _, value = line.partition(":")
             if name == "data":

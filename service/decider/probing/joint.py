@@ -19,23 +19,24 @@ from service.records import Incident
 
 
 class Joint:
-    """Keeps what is open for drift and for probes in step; reads and writes nothing else, so that it needs no state of its own."""
+    """Keeps what is open for drift and for probes in step. Earlier is what the log told earlier: event time and clocks differ."""
 
     def __init__(self, drift: Incidents, probes: Incidents, planned: Callable[[StreamKey], Planned | None]) -> None:
         self._drift, self._probes, self._planned = drift, probes, planned
+        self._order: list[str] = []
 
     def settle(self) -> None:
         """After every step: join, release, and set severities."""
-        if not self._probes.models():
-            return self._release_all()
+        self._arrange()
         for model in sorted(self._drift.models() | self._probes.models()):
             self._settle(model)
-        return None
 
-    def _release_all(self) -> None:
-        for place in self._drift.places():
-            if _at(self._drift, place).part_of is not None:
-                self._drift.revise(place, part_of=None, severity=self._drift.usual(place))
+    def _arrange(self) -> None:
+        """Put what is open at level page in the order in which it was told; of one step drift comes first."""
+        sides = (self._drift, self._probes)
+        pages = {_at(side, place).id: None for side in sides for place in side.places() if place.level == "page"}
+        known = [id_ for id_ in self._order if id_ in pages]
+        self._order = [*known, *(id_ for id_ in pages if id_ not in known)]
 
     def _settle(self, model: str) -> None:
         pages = {
@@ -44,13 +45,13 @@ class Joint:
             for place in side.places(model)
             if place.level == "page"
         }
-        hosts = {incident.id: key for key, incident in pages.items()}
+        open_ = {incident.id for incident in pages.values()}
         for key, incident in pages.items():  # a host that is gone lets go
-            if incident.part_of is not None and incident.part_of not in hosts:
+            if incident.part_of is not None and incident.part_of not in open_:
                 self._side(key).revise(key[1], part_of=None)
                 pages[key] = _at(self._side(key), key[1])
         joined = {incident.part_of for incident in pages.values()}
-        first = min(pages, key=lambda key: (pages[key].id not in joined, pages[key].opened, key), default=None)
+        first = min(pages, key=lambda key: (pages[key].id not in joined, self._order.index(pages[key].id)), default=None)
         for key, incident in pages.items():
             if first is not None and key[0] != first[0] and incident.part_of is None:
                 self._join(first, key)
@@ -79,6 +80,14 @@ class Joint:
         if incident.part_of is not None and not (planned is not None and planned.on_its_own):
             usual = "warning"
         side.revise(place, severity=usual)
+
+    def to_json(self) -> list[str]:
+        """Everything needed to go on."""
+        return self._order
+
+    def load(self, state: list[str]) -> None:
+        """Inverse of :meth:`to_json`."""
+        self._order = list(state)
 
 
 def _at(side: Incidents, place: Place) -> Incident:

@@ -12,7 +12,9 @@ _CALLS_KEPT = 128
 
 def common(call: Call, can: Capabilities, tag: str) -> dict[str, Any]:
     """What chat and completions have in common."""
-    body: dict[str, Any] = {"model": can.model, can.limit: call.max_tokens}
+    # A server of a single model may list none and need none.
+    body: dict[str, Any] = {"model": can.model} if can.model else {}
+    body[can.limit] = call.max_tokens
     body |= {name: value for name, value in call.sampling.items() if name != "seed" or can.seed}
     if can.stream:
         body["stream"] = True
