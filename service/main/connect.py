@@ -46,6 +46,12 @@ def ledger(config: Config, instance: str) -> Ledger:
     return KafkaLedger(config.ledger, instance)
 
 
+def sqlite_there(config: Config) -> bool:
+    """False where the history is a SQLite file that nobody has made yet."""
+    file = _sqlite_file("store", store_url(config))
+    return file is None or file.is_file()
+
+
 def place(config: Config) -> IO[str] | None:
     """A worker's place where there is only one, to be kept open; None where there are many. Raises ConfigError when it is taken."""
     if not isinstance(config.ledger, SqlLedger):

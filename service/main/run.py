@@ -69,9 +69,7 @@ def build(
     )
     canaries = Canaries.load(config) if config.targets else None
     if watched is not None:
-        return Service(
-            config, role, identity, watched=watched, scoring=scoring, open_writes=open_writes, place=place, canaries=canaries
-        )
+        return Service(config, role, identity, watched=watched, scoring=scoring, open_writes=open_writes, place=place, canaries=canaries)
     models = Models.load(config, shadows=True)
     identity = replace(identity, manifests=models.manifests())
     graphs = Graphs(models, config.compute) if role != "decider" and scoring is None else None
