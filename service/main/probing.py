@@ -4,12 +4,15 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.canary.runner import Runner, Seams
+from service.canary.view import SuiteView
 from service.ledger.contract import Unavailable
 from service.main.canaries import UNSIGNED, Canaries, Opened
+from service.probes.target import TargetClient
 from service.records import Command
 from service.records.probes import Round
 from service.records.probes_json import round_command
@@ -59,6 +62,22 @@ class Probing:
                 return
         asyncio.run(self._run(stop))
 
+    def ask_now(self, target: str | None, suite: str | None) -> list[str] | None:
+        """Have suites asked at once; ids of the rounds. None where this process is not the active decider."""
+        if self.runner is None or not self._active():
+            return None
+        return self.runner.ask_now(target, suite)
+
+    def status(self) -> dict[str, Any]:
+        """What ``GET /v1/probes`` answers."""
+        runner, opened = self.runner, self.opened
+        endpoints = {} if opened is None else {name: _endpoint(client) for name, client in opened.clients.items()}
+        return {
+            "active": self._active(),
+            "suites": [suite_json(view) for view in runner.views()] if runner is not None else [],
+            "endpoints": endpoints,
+        }
+
     async def _run(self, stop: threading.Event) -> None:
         from sqlalchemy.exc import OperationalError
 
@@ -91,6 +110,26 @@ class Probing:
             await asyncio.gather(self.runner.run(ended), _follow(stop, ended))
         finally:
             await opened.aclose()
+
+
+def suite_json(view: SuiteView) -> dict[str, Any]:
+    """A suite as plain values."""
+    last = view.last and asdict(view.last) | {"counts": {name: counts._asdict() for name, counts in view.last.counts.items()}}
+    return asdict(view) | {"running": view.running and view.running._asdict(), "last": last}
+
+
+def _endpoint(client: TargetClient) -> dict[str, Any]:
+    """Budget and abilities of an endpoint."""
+    spent = client.budget.spent()
+    return {
+        "model": client.capabilities.model,
+        "reached": client.capabilities.reached,
+        "budget_left": client.budget.left(),
+        "calls": spent.calls,
+        "tokens": spent.tokens,
+        "money": spent.money,
+        "paused": client.pace.paused,
+    }
 
 
 async def _follow(stop: threading.Event, ended: asyncio.Event) -> None:

@@ -205,6 +205,8 @@ class Service:
                 token=bearer_token(self.config.http),
                 open_writes=open_writes,
                 keep_text=self.config.curation.keep if self._keeper else None,
+                probes=lambda: self.probing.status() if self.probing else None,
+                ask_now=lambda target, suite: self.probing.ask_now(target, suite) if self.probing else None,
                 show_examples=self.config.explain.examples == "redacted",
                 max_body_bytes=self.config.source.max_body_bytes if isinstance(self.config.source, HttpSource) else 0,
             )
