@@ -15,10 +15,10 @@ from typing import Literal, ParamSpec, Protocol, TypeVar
 
 from service.canary.counting import Totals
 from service.canary.fingerprint import REFERENCE, compare
-from service.canary.probe import Probe, Side
+from service.canary.probe import Calibration, Probe, Side
 from service.canary.round import Conduct, conduct
 from service.canary.schedule import Slot
-from service.canary.tally import Tally, tally
+from service.canary.tally import MOST_ERRORS, Tally, tally
 from service.canary.view import Running, SuiteView
 from service.logging import fields
 from service.records.probes import Counts, Print, ProbeResult, Round
@@ -100,8 +100,8 @@ class Seams:
 class Runner:
     """Asks every probe on its schedule. :meth:`run` on an event loop of its own; everything else from any thread."""
 
-    def __init__(self, probes: Sequence[Probe], history: History, seams: Seams) -> None:
-        self.probes = tuple(probes)
+    def __init__(self, probes: Sequence[Probe], history: History, seams: Seams, judges: Sequence[Calibration] = ()) -> None:
+        self.probes, self.judges = tuple(probes), tuple(judges)
         self.totals = Totals()
         self._history, self._seams = history, seams
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -227,6 +227,49 @@ class Runner:
             if now - slot.scheduled <= LATEST * (slot.deadline - slot.scheduled):
                 self.totals.late = max(self.totals.late, now - slot.scheduled) if self._newest.get(probe.name) else self.totals.late
                 self._spawn(probe.name, self._round(probe, self._begun(probe, slot.scheduled, now), slot.deadline, slot=slot))
+
+        for judge in self.judges:
+            slot = judge.schedule.current(now)
+            if slot is None or judge.judge in self._tasks or self._last.get(judge.judge) == slot.number:
+                continue
+            self._last[judge.judge] = slot.number
+            if now - slot.scheduled <= LATEST * (slot.deadline - slot.scheduled):
+                self._spawn(judge.judge, self._calibrate(judge, slot))
+
+    async def _calibrate(self, judge: Calibration, slot: Slot) -> None:
+        """A judge's labelled answers, in one go: what is killed in between is inconclusive."""
+        began = self._seams.clock()
+        rounds = [
+            Round(
+                id=judge.round_id(model, slot.scheduled),
+                model_name=model,
+                target=judge.judge,
+                role="live",
+                suite=f"judge/{judge.judge}",
+                kind="judge",
+                items=judge.items,
+                scheduled=slot.scheduled,
+                started=began,
+                ended=began,
+                key=judge.key,
+                revision="",
+                complete=False,
+                reason="cancelled",
+                counts={},
+            )
+            for model in judge.models
+        ]
+        if not all([await self._patiently(self._history.begin, round, slot.deadline) for round in rounds]):
+            return
+        counts = await judge.ask()
+        reason = "errors" if counts.error > MOST_ERRORS * judge.items else ""
+        ended, judged = self._seams.clock(), {"": counts}
+        # Its calls are those of the first model: they are made once.
+        told = [
+            replace(round, ended=ended, counts=judged, complete=not reason, reason=reason, calls=judge.calls * (number == 0))
+            for number, round in enumerate(rounds)
+        ]
+        await self._keep(told, False, slot.deadline)
 
     def _begun(self, probe: Probe, scheduled: float, now: float, manual: bool = False) -> Round:
         side = probe.live

@@ -8,13 +8,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from service.canary.probe import Asked, Grading, Probe, Side
+from service.canary.probe import Asked, Calibration, Grading, Probe, Side
 from service.canary.runner import Runner, Seams
 from service.canary.schedule import Schedule
 from service.canary.share import Need, stretches
 from service.canary.turnstile import Turnstile
 from service.config import Config, Endpoint, Target, api_key, canary_key
 from service.errors import ConfigError
+from service.graders import Judge, calibrate, read_calibration
 from service.logging import fields
 from service.main import grading
 from service.probes import tags
@@ -24,7 +25,7 @@ from service.probes.loading import load_pack
 from service.probes.pack import Pack, Suite
 from service.probes.render import Cost, cost, render
 from service.probes.target import TargetClient
-from service.records.probes import ATTACKS, Call, ProbeStream, Reply
+from service.records.probes import ATTACKS, Call, Counts, ProbeStream, Reply
 from service.records.probes import Spent as Kept
 from service.store import ProbeHistory
 
@@ -35,6 +36,9 @@ UNSIGNED = b"tiltmeter: no key is set"
 
 FINGERPRINTS = ("identity", "tokens", "logprobs", "answers")
 """Categories that a fingerprint suite counts."""
+
+CALIBRATION_EVERY = 86_400.0
+"""Seconds between two rounds of a judge's labelled answers."""
 
 _BESIDE = ("base", "fallback", "previous")
 
@@ -135,7 +139,19 @@ class Canaries:
     @property
     def streams(self) -> tuple[ProbeStream, ...]:
         """What the decider tests."""
-        return tuple(stream for watch in self.watches if watch.blocked is None for stream in watch.streams())
+        asked = tuple(stream for watch in self.watches if watch.blocked is None for stream in watch.streams())
+        sizes = {name: len(read_calibration(self.config.judges[name].calibration)) for name in self.judges}
+        return asked + tuple(
+            ProbeStream(model, name, f"judge/{name}", "", "judge", sizes[name], CALIBRATION_EVERY, severity="ticket")
+            for name, models in self.judges.items()
+            for model in models
+        )
+
+    @property
+    def judges(self) -> dict[str, tuple[str, ...]]:
+        """Judge -> models whose answers it grades."""
+        asked = [(name, watch.model) for watch in self.watches if watch.blocked is None for name in grading.judges_asked(watch.suite)]
+        return {name: tuple(sorted({model for judge, model in asked if judge == name})) for name in sorted({name for name, _ in asked})}
 
     def opened(self) -> "Opened":
         """Clients and probes, ready to ask. On the event loop that will ask."""
@@ -204,7 +220,7 @@ def _stretched(config: Config, watches: Sequence[Watch]) -> Iterator[Watch]:
             watch.name,
             watch.rank,
             watch.every,
-            {name: part_of_day(config.targets[name], watch.cost) for name in (watch.target, *watch.beside[:1])},
+            _parts(config, watch),
             watch.schedule(zone).rounds_a_day(),
         )
         for watch in watches
@@ -218,6 +234,15 @@ def _stretched(config: Config, watches: Sequence[Watch]) -> Iterator[Watch]:
             yield replace(watch, blocked=f"{watch.target}: the day's budget has no room for its rounds of {watch.cost.calls} questions")
         else:
             yield replace(watch, stretch=stretch)
+
+
+def _parts(config: Config, watch: Watch) -> dict[str, float]:
+    """Endpoint -> part of its day that a round takes; of judges the calls alone, one an answer and sample."""
+    parts = {f"targets.{name}": part_of_day(config.targets[name], watch.cost) for name in (watch.target, *watch.beside[:1])}
+    for name in grading.judges_asked(watch.suite):
+        judge = config.judges[name]
+        parts[f"judges.{name}"] = part_of_day(judge, Cost(watch.cost.calls * judge.samples, 0, 0))
+    return parts
 
 
 def part_of_day(endpoint: Endpoint, round: Cost) -> float:
@@ -255,17 +280,31 @@ class Opened:
         self.sides = {name: self._side(name) for name in config.targets}
         judges = {name: self._asker(f"judges.{name}") for name in config.judges}
         alike = {name: grading.Alike(model.bundle, config.compute) for name, model in config.models.items()}
+        self.judges = [self._calibration(name, models, judges[name]) for name, models in self._canaries.judges.items()]
         self.probes = [
             self._probe(watch, grading.grading_of(watch.suite, config, judges, alike[watch.model])) for watch in canaries.watches
         ]
 
     def runner(self, history: ProbeHistory, seams: Seams) -> Runner:
         """What asks them."""
-        return Runner(self.probes, history, seams)
+        return Runner(self.probes, history, seams, self.judges)
 
     def budget_left(self) -> dict[str, float]:
         """Endpoint -> smallest part of a daily limit that is still there."""
         return {name: client.budget.left() for name, client in self.clients.items()}
+
+    def _calibration(self, name: str, models: tuple[str, ...], ask: grading.Ask) -> Calibration:
+        settings, config = self._canaries.config.judges[name], self._canaries.config
+        rows = read_calibration(settings.calibration)
+        judge = Judge(ask, grading.judge_id(settings), settings.samples)
+
+        async def calibrated() -> Counts:
+            said = await calibrate(judge, rows, at_once=settings.rate.concurrency)
+            graded = said.n - said.away - said.unparsed
+            return Counts(n=graded, bad=graded - said.agree, unscored=said.unparsed, error=said.away)
+
+        schedule = Schedule(f"judge/{name}", CALIBRATION_EVERY, zone=config.windows.time_zone)
+        return Calibration(name, models, schedule, calibrated, judge.id, len(rows), len(rows) * settings.samples)
 
     async def prepare(self, history: ProbeHistory | None) -> None:
         """Take up what was spent today, and find out what every endpoint can do."""
