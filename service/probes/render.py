@@ -189,10 +189,10 @@ def _grader(grader: GraderSpec, suite: Suite, expected: Any, known: Mapping[str,
     parameter = EXPECTED.get(grader.type)
     if grader.type == "refusal" and grader.expect is None:
         update["expect"] = "refuse" if suite.expect == "refuse" else "comply"
-    elif grader.type == "tool_call" and grader.name is None and grader.called and isinstance(expected, Mapping):
-        update["name"] = str(expected["name"])
-        if grader.arguments is None:
-            update["arguments"] = expected.get("arguments")
+    elif grader.type == "tool_call":
+        if grader.name is None and grader.called and isinstance(expected, Mapping):
+            update["name"] = str(expected["name"])
+            update["arguments"] = expected.get("arguments") if grader.arguments is None else update["arguments"]
     elif grader.type == "contains":
         if not (grader.any or grader.all or grader.without):
             update["any"] = [str(one) for one in (expected if isinstance(expected, list) else [expected])]

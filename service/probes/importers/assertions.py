@@ -17,7 +17,8 @@ def graders_of(asserted: Sequence[Any], templates: Mapping[str, Any]) -> list[Gr
         if assertion.get("weight") == 0:
             continue  # promptfoo only reports it
         if assertion.get("type") == "assert-set" and assertion.get("threshold") is None:
-            inner = graders_of(assertion.get("assert") or [], templates)
+            within = assertion.get("assert")
+            inner = graders_of(within if isinstance(within, list) else [], templates)
             if isinstance(inner, str):
                 return inner
             found.extend(inner)
@@ -42,7 +43,7 @@ def _grader(assertion: Mapping[str, Any]) -> Grader | str:
         return f"assertion {kind} with a transform"
     if isinstance(value, str) and value.startswith("file://"):
         return f"assertion {kind} with a value from a file"
-    make = _KNOWN.get(kind)
+    make = KNOWN.get(kind)
     grader = make(value, assertion) if make else None
     return grader if grader is not None else f"assertion {kind[:40] or 'without type'}"
 
@@ -131,7 +132,7 @@ def _words(value: Any, _: Mapping[str, Any]) -> Grader | None:
 
 Maker = Callable[[Any, Mapping[str, Any]], Grader | None]
 
-_KNOWN: Mapping[str, Maker] = {
+KNOWN: Mapping[str, Maker] = {
     "equals": _equals(False),
     "not-equals": _equals(True),
     "contains": _contains("any", False, False),

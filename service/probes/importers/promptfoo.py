@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from service.errors import DataError
-from service.probes.importers.assertions import graders_of
+from service.probes.importers.assertions import KNOWN, graders_of
 from service.probes.importers.imported import Draft, slug
 from service.probes.importers.look import Look, read_yaml
 from service.probes.pack import NONCES, PLACEHOLDER
@@ -17,6 +17,7 @@ from service.rows import read_rows
 _TEMPLATE = re.compile(r"\{%|\{#|\{\{(?!\s*\w+\s*\}\})")
 """Nunjucks beyond plain variables: filters, loops, members of objects."""
 
+_ASSERTED = re.compile(r"((?:not-)?[a-z][a-z-]*)(?:\((\d+(?:\.\d+)?)\))?(?::\s*(.*))?", re.DOTALL)
 _ROLES = ("system", "user", "assistant", "tool")
 
 
@@ -33,13 +34,14 @@ def read(look: Look, draft: Draft) -> None:
     """Each test is asked with each prompt, and once for every combination of variables that are lists."""
     whole = look.whole
     default = whole.get("defaultTest") or {}
-    if isinstance(default, str):
+    if not isinstance(default, Mapping):
         draft.disable("defaultTest", "stands in another file; its assertions are part of every test")
         return
     prompts = list(_prompts(look.path, whole.get("prompts", "{{prompt}}"), draft))
     if "scenarios" in whole:
         draft.disable("scenarios", "scenarios are not read; write them as tests")
-    templates = whole.get("assertionTemplates") or {}
+    templates = whole.get("assertionTemplates")
+    templates = templates if isinstance(templates, Mapping) else {}
     for number, test in enumerate(_tests(look.path, whole.get("tests"), draft), 1):
         name = f"{number:03}-{slug(str(test.get('description') or 'test'), 40)}"
         why = _why_not(test, default)
@@ -81,8 +83,10 @@ def _why_not(test: Mapping[str, Any], default: Mapping[str, Any]) -> str | None:
         options = part.get("options")
         if isinstance(options, Mapping) and (bad := {"transform", "prefix", "suffix", "transformVars", "postprocess"} & set(options)):
             return f"option {min(bad)}"
-        if isinstance(part.get("vars"), str):
+        if not isinstance(part.get("vars") or {}, Mapping):
             return "variables stand in another file"
+        if not isinstance(part.get("assert") or [], list):
+            return "its assertions are no list"
     return None
 
 
@@ -160,15 +164,22 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     asserted = []
     for name, value in row.items():
         if name.startswith("__expected") and value:
-            kind, colon, rest = str(value).partition(":")
-            known = re.fullmatch(r"[a-z-]+", kind) is not None and colon
-            asserted.append({"type": kind, "value": rest.strip()} if known else {"type": "equals", "value": value})
+            asserted.append(_expected(str(value)))
     test: dict[str, Any] = {"vars": {name: value for name, value in row.items() if not name.startswith("__")}, "assert": asserted}
     if row.get("__description"):
         test["description"] = row["__description"]
     if row.get("__threshold"):
         test["threshold"] = row["__threshold"]
     return test
+
+
+def _expected(cell: str) -> dict[str, Any]:
+    """``contains: x``, ``similar(0.8): x``, ``is-json`` or plain text that must be equalled."""
+    match = _ASSERTED.fullmatch(cell)
+    if match is None or (match[3] is None and match[1] not in KNOWN and not match[1].startswith(("is-", "not-is-"))):
+        return {"type": "equals", "value": cell}
+    kind = {"grade": "llm-rubric"}.get(match[1], match[1])
+    return {"type": kind, "value": match[3], **({"threshold": float(match[2])} if match[2] else {})}
 
 
 def _beside(file: Path, name: str) -> Path | None:
