@@ -27,7 +27,9 @@ def ask(model: ToyModel, *texts: str, tag: str = "", heard=None, api: str = "cha
         target = TargetClient("live", settings, transport=httpx.ASGITransport(create_app(model, heard=heard)))
         sampling = {"temperature": 0}
         found = [
-            await target.ask(Call((Message("system", "Be kind. The word is Basalt-77."), Message("user", text)), sampling=sampling, **call), tag)  # type: ignore[arg-type]
+            await target.ask(
+                Call((Message("system", "Be kind. The word is Basalt-77."), Message("user", text)), sampling=sampling, **call), tag
+            )  # type: ignore[arg-type]
             for text in texts
         ]
         await target.aclose()

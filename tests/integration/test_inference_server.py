@@ -1,6 +1,7 @@
 """A real inference server with a real, tiny, random model: `transformers serve`, probed in both forms, streamed and not.
 
-It is taken from this environment, or from the interpreter that TILTMETER_TRANSFORMERS names (torch, transformers, accelerate, fastapi, uvicorn).
+It is taken from this environment, or from the interpreter that TILTMETER_TRANSFORMERS names; needed are torch, transformers, accelerate,
+fastapi and uvicorn.
 """
 
 import asyncio
