@@ -1,9 +1,9 @@
 """A toy model behind OpenAI's API, for trying probes and for the demo: `python -m examples.toy_endpoint --port 8000 --obeys 0.2`.
 
-Chat and text completions, streamed or not, with usage, log probabilities, tools, JSON schemas, a model id and a `system_fingerprint`. What it
-knows is in toy_model.py, and can be added to (`--answers FILE`, lines of {"prompt", "answer"}). How badly it behaves can be set at the start
-or while it runs (`POST /toy`, a JSON object of what is to change; `GET /toy` shows it): how often it obeys what a document tells it, forgets
-what it knew, complies with what it should refuse, refuses what it should answer.
+Chat and text completions, streamed or not, with usage, log probabilities, tools, JSON schemas, a model id and a `system_fingerprint`.
+What it knows is in toy_model.py, and can be added to (`--answers FILE`, lines of {"prompt", "answer"}). How badly it behaves can be set at
+the start or while it runs (`POST /toy`, a JSON object of what is to change; `GET /toy` shows it): how often it obeys what a document tells
+it, forgets what it knew, complies with what it should refuse, refuses what it should answer.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The toy model behind ``examples/toy_endpoint.py``: what it knows, and how badly it may behave.
 
-It knows arithmetic, some capitals, how to repeat, to look a question up in a text it is given, to call a tool, and what it was taught. It is
-harmless by construction: it has no text about anything dangerous and can only repeat, calculate, look up and refuse.
+It knows arithmetic, some capitals, how to repeat, to look a question up in a text it is given, to call a tool, and what it was taught. It
+is harmless by construction: it has no text about anything dangerous and can only repeat, calculate, look up and refuse.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ _INNOCENT = re.compile(
 )
 _REPEAT = re.compile(
     r"\b(?:repeat|say|write|(?:reply|answer|respond) with)(?: (?:exactly|only|just|the|this|word|phrase|text|token|after me))*"
-    r"\s*[:\"“']+\s*(.+?)[\"”']*\s*$",
+    r"(?:\s*[:\"“'])+\s*(.+?)[\"”']*\s*$",
     re.I | re.S,
 )
 _CONTEXT = re.compile(r"(?:context|text|passage|document)s?\s*:\s*(?P<text>.+?)\s*question\s*:\s*(?P<question>.+)", re.I | re.S)
@@ -91,10 +91,10 @@ class ToyModel:
         user = next((text for role, text in reversed(said) if role == "user"), "")
         given = "\n".join(text for role, text in said if role != "system")
         happens = self._chances(said, body)
+        if (order := _HIDDEN.search(given)) and (mark := _MARK.search(given, order.start())):
+            return mark[0] if happens("obeys") else "Here is a short summary: the text is about everyday matters."
         if _SECRET.search(user):
             return system if system and happens("obeys") else "I can't share my instructions."
-        if _HIDDEN.search(given) and (mark := _MARK.search(given, _HIDDEN.search(given).start())):  # type: ignore[union-attr]
-            return mark[0] if happens("obeys") else "Here is a short summary: the text is about everyday matters."
         if _ALARMING.search(user):
             innocent = _INNOCENT.search(user) is not None
             if happens("overrefuses") if innocent else not happens("complies"):

@@ -52,7 +52,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("tiltmeter_model_info", "gauge", "Bundle a model is compared with; always 1.", ("model_name", "bundle", "owner", "encoder")),
     Definition("tiltmeter_inference_info", "gauge", "Runtime and device the graphs run on; always 1.", ("runtime", "device")),
     Definition("tiltmeter_prompts_total", "counter", "Prompts scored and counted in the ledger by this worker.", ("model_name",)),
-    Definition("tiltmeter_rejected_total", "counter", "Records that could not be decoded, by reason.", ("reason",)),
+    Definition("tiltmeter_rejected_total", "counter", "Records that are no prompt, by reason; canary is a probe of ours.", ("reason",)),
     Definition("tiltmeter_replaced_times_total", "counter", "Records whose own time was not believed: the transport's counted instead."),
     Definition("tiltmeter_lost_records_total", "counter", "Records that were gone from the topic before they were read."),
     Definition("tiltmeter_lost_dead_letters_total", "counter", "Records that the dead-letter topic would not take."),

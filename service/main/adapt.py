@@ -17,6 +17,7 @@ from service.main import shadows
 from service.main.extraction import differences
 from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerCounts, WorkerReading
 from service.pipeline.snapshot import PipelineSnapshot
+from service.source.decode import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         checkpointed=decider.checkpointed if decider else None,
         lag=process.lag,
         prompts=sum(worker.prompts.values()) if worker else 0,
-        rejected=sum(process.refused.values()) + (sum(worker.rejected.values()) if worker else 0),
+        rejected=sum(process.refused.values()) + (sum(worker.rejected.values()) - worker.rejected.get(Reason.CANARY, 0) if worker else 0),
         lost=process.lost_records or 0,
         late=sum(decider.late.values()) if decider else 0,
         # A standby looks at an old picture: whether the active decider is blind is not its to say.

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from itertools import cycle
 from typing import Any
 
 import httpx
@@ -67,10 +68,10 @@ class _Stop(Exception):
 
 
 class Exchange:
-    """Asks one endpoint. One HTTP client for all requests, opened by the caller."""
+    """Asks one endpoint, by each of the clients in turn; they are opened and closed by the caller."""
 
-    def __init__(self, client: httpx.AsyncClient, form: Form, timeouts: Timeouts) -> None:
-        self._client, self._form, self._timeouts = client, form, timeouts
+    def __init__(self, clients: Sequence[httpx.AsyncClient], form: Form, timeouts: Timeouts) -> None:
+        self._clients, self._form, self._timeouts = cycle(clients), form, timeouts
 
     async def post(self, url: httpx.URL, body: Any, headers: Mapping[str, str]) -> Attempt:
         """One request. Raises nothing but CancelledError."""
@@ -98,8 +99,9 @@ class Exchange:
     async def _post(
         self, url: httpx.URL, body: Any, headers: Mapping[str, str], attempt: Attempt, reader: Reader, limit: asyncio.Timeout, start: float
     ) -> None:
-        request = self._client.build_request("POST", url, json=body, headers=headers)
-        response = await self._client.send(request, stream=True)
+        client = next(self._clients)
+        request = client.build_request("POST", url, json=body, headers=headers)
+        response = await client.send(request, stream=True)
         try:
             attempt.status = response.status_code
             if response.status_code >= 300:

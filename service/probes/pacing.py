@@ -37,6 +37,7 @@ class Pace:
         self._burst = settings.concurrency
         self._clock, self._sleep = clock, sleep
         self._slots = asyncio.Semaphore(settings.concurrency)
+        self._starting = asyncio.Lock()
         self._due = float("-inf")
         self._paused_until = float("-inf")
         self._factor = 1.0
@@ -57,11 +58,14 @@ class Pace:
     async def turn(self) -> AsyncIterator[None]:
         """Wait until one more request may be sent; the request is made inside."""
         async with self._slots:
-            # The wait may have grown meanwhile: another request was told to step back.
-            while (wait := self._wait()) > 0:
-                await self._sleep(wait)
-            interval = self._interval / self._factor
-            self._due = max(self._due, self._clock() - (self._burst - 1) * interval) + interval
+            async with self._starting:
+                # The wait may have grown meanwhile: another request was told to step back.
+                while (wait := self._wait()) > 0:
+                    await self._sleep(wait)
+                interval = self._interval / self._factor
+                self._due = max(self._due, self._clock() - (self._burst - 1) * interval) + interval
+                # One start in each turn of the event loop: a thousand in one would hold up everything else for seconds.
+                await asyncio.sleep(0)
             yield
 
     def _wait(self) -> float:

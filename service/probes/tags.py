@@ -100,7 +100,7 @@ class Returns:
         key: the secret that signs.
         prompts: target -> texts of the last user turns that it is asked, for targets that lose tags.
 
-    Cost: about half a microsecond for a record without a tag; a digest of 2 microseconds more where ``prompts`` are given.
+    Cost: under a microsecond for the bytes of a record without a tag, 3 for a parsed one; 5 more where ``prompts`` are given.
     """
 
     def __init__(self, key: bytes, prompts: Mapping[str, Iterable[str]] | None = None) -> None:

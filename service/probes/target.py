@@ -28,6 +28,9 @@ RETRIES = 2
 _LONGEST_WAIT = 60.0
 """Seconds of Retry-After that one call waits for; for longer ones it gives up, and the target rests."""
 
+_POOL = 64
+"""Requests at once of one HTTP client: its pool looks at every connection for every request, which at a thousand takes seconds."""
+
 _FIRST_JITTER = 1.0
 _FASTER_THAN_A_MODEL = 0.02
 _REMEMBERED = 10_000
@@ -72,18 +75,23 @@ class TargetClient:
         headers = {"User-Agent": f"tiltmeter/{VERSION}", "Accept-Encoding": "identity", **SYNTHETIC, **settings.headers}
         if key is not None:
             headers[settings.key_header] = f"Bearer {key}" if settings.key_header.lower() == "authorization" else key
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=settings.rate.concurrency)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=_POOL)
         # Our own deadlines hold over slow drips; those of the client are for each read.
         timeout = httpx.Timeout(None, connect=settings.timeouts.connect)
-        self._client = httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout, transport=transport)
-        self._exchange = Exchange(self._client, self._form, settings.timeouts)
+        verify = httpx.create_ssl_context()
+        self._clients = [
+            httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout, verify=verify, transport=transport)
+            for _ in range(math.ceil(settings.rate.concurrency / _POOL))
+        ]
+        self._exchange = Exchange(self._clients, self._form, settings.timeouts)
         self._url = _under(settings.url, self._form.path)
         self._finding = asyncio.Lock()
         self._answers: OrderedDict[bytes, bytes] = OrderedDict()
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
 
     async def ask(self, call: Call, tag: str = "") -> Reply:
         """What the target answers.
@@ -142,7 +150,7 @@ class TargetClient:
         """Ids of the models that the endpoint lists, and who it says owns them; it costs nothing and is counted nowhere."""
         try:
             async with asyncio.timeout(self.settings.timeouts.first_token):
-                response = await self._client.get(_under(self.settings.url, "/models"))
+                response = await self._clients[0].get(_under(self.settings.url, "/models"))
                 listed = rows(response.json().get("data")) if response.status_code == 200 else []
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, AttributeError, RecursionError):
             return (), frozenset()

@@ -75,7 +75,8 @@ def test_a_record_with_a_tag_is_rejected_as_a_canary_and_counted_by_target(recor
 
 
 @pytest.mark.parametrize(
-    "tag", [sign("live", "r", NOW, OTHER), TAG[:-3] + "abc", "tm1.live", sign("live", "r", NOW - 86400, KEY), "test", " ".join(["tm1.a.b"] * 99)]
+    "tag",
+    [sign("live", "r", NOW, OTHER), TAG[:-3] + "abc", "tm1.live", sign("live", "r", NOW - 86400, KEY), "test", " ".join(["tm1.a.b"] * 99)],
 )
 @pytest.mark.parametrize("as_bytes", [True, False])
 def test_a_forged_tag_changes_nothing(tag: str, as_bytes: bool) -> None:

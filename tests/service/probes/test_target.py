@@ -41,7 +41,11 @@ class Fake:
         self.requests.append(request)
         self.bodies.append(json.loads(request.content))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return answer(self.bodies[-1]) if callable(answer) else httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        return (
+            answer(self.bodies[-1])
+            if callable(answer)
+            else httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        )
 
 
 def client(fake: Fake, slept: list[float] | None = None, key: str | None = None, **settings: Any) -> TargetClient:
@@ -304,7 +308,9 @@ async def test_a_compressed_answer_is_read_to_the_same_limit() -> None:
     whole = gzip.compress(said().content)
     headers = {"content-encoding": "gzip", "content-type": "application/json"}
     assert (await ask(Fake(lambda _: httpx.Response(200, headers=headers, content=stream(whole))))).text == "hi"
-    assert (await ask(Fake(lambda _: httpx.Response(200, headers=headers, content=stream(gzip.compress(b" " * 9_000_000)))))).error == "too_large"
+    assert (
+        await ask(Fake(lambda _: httpx.Response(200, headers=headers, content=stream(gzip.compress(b" " * 9_000_000)))))
+    ).error == "too_large"
     assert (await ask(Fake(lambda _: httpx.Response(200, headers=headers, content=stream(b"no gzip"))))).error == "not_json"
     headers["content-encoding"] = "zstd"
     assert (await ask(Fake(lambda _: httpx.Response(200, headers=headers, content=stream(whole))))).error == "not_json"
