@@ -7,7 +7,7 @@ from service.graders.context import Context, Finding, failed, passed, unscored, 
 from service.graders.text import visible
 from service.language import LANGUAGES, languages
 
-COUNTED = 1_000_000
+COUNTED = 200_000
 """Characters in which words and lines are counted."""
 
 TAIL = 4_000

@@ -16,7 +16,7 @@ from service.graders.text import visible
 READ = 20_000
 """Characters that are searched."""
 
-SECONDS = 2.0
+SECONDS = 1.0
 
 _SIMPLE = 4_000
 _ESCAPED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)

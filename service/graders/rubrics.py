@@ -48,22 +48,24 @@ _VERDICT = re.compile(r"^[ \t*_`>]*verdict[ \t*_`]*:[ \t*_`]*(.*?)[ \t*_`.]*$", 
 
 def judging(rubric: str, labels: Sequence[str], call: Call, answer: str, expected: Any = None) -> Call:
     """The call that asks a judge about one answer. The marks hold a digest of the answer, so that no answer can close them."""
+    answer = answer[:READ]
     mark = hashlib.sha256(answer.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     parts = [f"Rubric:\n{RUBRICS.get(rubric, rubric)}", _block("request", mark, _conversation(call))]
     if expected is not None:
         parts.append(_block("reference answer", mark, str(expected)[:_SHOWN]))
-    parts.append(_block("answer", mark, visible(answer[:READ])))
+    parts.append(_block("answer", mark, visible(answer)))
     return _call(parts, labels)
 
 
 def comparing(rubric: str, call: Call, first: str, second: str) -> Call:
     """The call that asks which of two answers is better."""
+    first, second = first[:READ], second[:READ]
     mark = hashlib.sha256(f"{len(first)}|{first}|{second}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
     parts = [
         f"Rubric:\n{rubric or 'Better is the answer that is more helpful, correct and to the point. Longer is not better.'}",
         _block("request", mark, _conversation(call)),
-        _block("answer A", mark, visible(first[:READ])),
-        _block("answer B", mark, visible(second[:READ])),
+        _block("answer A", mark, visible(first)),
+        _block("answer B", mark, visible(second)),
         "Which answer is better, A or B? TIE when neither is.",
     ]
     return _call(parts, COMPARED)

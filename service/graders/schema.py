@@ -6,10 +6,11 @@ contains, minItems, maxItems, uniqueItems, minimum, maximum, exclusiveMinimum, e
 and formats say nothing. A schema with any other keyword is refused, for it would seem to be kept.
 """
 
+import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from service.graders.pattern import safe
@@ -38,6 +39,8 @@ _SILENT = frozenset(
 )
 _STARTS = re.compile(r"[\[{]")
 _TRIES = 20
+_STEPS = 200_000
+_LARGEST = 1e300
 _FENCE = re.compile(r"```[A-Za-z]*\s*\n(.*?)```", re.DOTALL)
 
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
@@ -47,7 +50,7 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "integer": lambda value: isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer(),
+    "integer": lambda value: (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer()),
 }
 
 
@@ -84,18 +87,23 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def keeps(value: Any, schema: Any, root: Any = None, depth: int = 0) -> bool:
-    """Whether a value keeps to a schema. Raises Unsupported for a keyword that is not known; too deep is not kept."""
+def keeps(value: Any, schema: Any) -> bool:
+    """Whether a value keeps to a schema; what goes too deep does not. Raises Unsupported for a keyword that is not known, or too many steps."""
+    return _keeps(value, schema, schema, 0, itertools.count())
+
+
+def _keeps(value: Any, schema: Any, root: Any, depth: int, steps: Iterator[int]) -> bool:
     if isinstance(schema, bool):
         return schema
     if not isinstance(schema, Mapping):
         raise Unsupported("a schema that is no object")
+    if next(steps) > _STEPS:
+        raise Unsupported(f"more than {_STEPS} steps")
     if depth > DEEPEST:
         return False
-    root = schema if root is None else root
 
     def sub(part: Any, of: Any) -> bool:
-        return keeps(part, of, root, depth + 1)
+        return _keeps(part, of, root, depth + 1, steps)
 
     for keyword, wanted in schema.items():
         if keyword in _SILENT:
@@ -189,7 +197,9 @@ def _pattern(value: Any, wanted: Any, _: Mapping[str, Any], __: _Sub) -> bool:
 def _multiple(value: Any, wanted: Any, _: Mapping[str, Any], __: _Sub) -> bool:
     if not _number(value):
         return True
-    ratio = value / wanted
+    if isinstance(value, int) and isinstance(wanted, int):
+        return value % wanted == 0
+    ratio = float(value) / wanted if abs(value) < _LARGEST else math.inf
     return math.isfinite(ratio) and abs(ratio - round(ratio)) < 1e-9
 
 

@@ -50,5 +50,5 @@ def squeezed(text: str) -> str:
 def _plain(text: str) -> str:
     if text.isascii():
         return text.lower().translate(_APOSTROPHES)
-    decomposed = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).casefold())
+    decomposed = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).casefold())[:READ]  # one character may become eighteen
     return "".join(c for c in decomposed if not unicodedata.combining(c))
