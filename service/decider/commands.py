@@ -10,6 +10,7 @@ from service.decider.bench import Bench
 from service.decider.in_force import Switched
 from service.decider.incidents import VERDICTS
 from service.decider.learning import Refused
+from service.decider.probing.deployments import Deployment
 from service.decider.probing.judge import Probing
 from service.records import AuditEntry, BaselineEntry, Command, Incident, Verdict
 
@@ -54,6 +55,7 @@ class Commands:
             "bundle.promote": self._promote,
             "bundle.rollback": self._rollback,
             "probe.accept": probing.accept,
+            "deployment.add": self._deployed,
         }
 
     def apply(self, command: Command) -> bool:
@@ -173,6 +175,10 @@ class Commands:
         if self._shadow is None or model not in self._shadow.models or self._shadow.models[model].bundle != former:
             raise Refused(f"bundle {former[:12]} is not configured any more: name its directory as models.{model}.shadow first")
         return self._switch(command, model, self._shadow, None)
+
+    def _deployed(self, command: Command) -> str:
+        model, revision = self._model(command), str(command.arguments.get("revision") or "")
+        return self._probing.deployed(Deployment(model, revision, command.time, command.actor, str(command.arguments.get("reason") or "")))
 
     def _switch(self, command: Command, model: str, shadow: Bench, former: str | None) -> str:
         """Let the two bundles of a model change places, each with its record; both begin without evidence and incidents."""

@@ -255,6 +255,7 @@ class Decider:
             joined=tuple(incident for incident in incidents if incident.part_of is not None),
             probes=probe_views(probing, tapped, wall),
             suites=suite_views(probing),
+            deployments=tuple(probing.deployments.all),
             gates=gate_states(probing, live.incidents, self._config, wall),
             shadow_streams=shadow.views(False, windows.watermark) if shadow else (),
             shadows=shadow.model_views() if shadow else (),

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.decider.learning import BaselineView
+from service.decider.probing.deployments import Deployment
 from service.decider.probing.view import GateState, ProbeView, SuiteView
 from service.metrics import Timing
 from service.records import Incident, Verdict
@@ -107,6 +108,7 @@ class DeciderSnapshot:
         incidents: open ones, oldest first; recent: closed ones, newest first, at most 50.
         joined: open ones that are part of one of these.
         probes, suites, gates: what is known of canary probes; empty without any.
+        deployments: those announced, oldest first.
         shadows, shadow_streams: the same of the models' second bundles, where they have one.
         shadow_opened: (model, slice, stream, level) -> incidents a shadow would have opened since it is one.
         former: model -> digest of the bundle that was in force before the last promotion, where it was not rolled back.
@@ -140,3 +142,4 @@ class DeciderSnapshot:
     probes: Sequence[ProbeView] = ()
     suites: Sequence[SuiteView] = ()
     gates: Sequence[GateState] = ()
+    deployments: Sequence[Deployment] = ()

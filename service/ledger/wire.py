@@ -143,11 +143,11 @@ def _to_delta(record: dict[str, Any]) -> Body:
 
 
 def _report(report: Report) -> dict[str, Any]:
-    canaries = {"canaries": dict(report.canaries)} if report.canaries else {}
+    canaries = {target: time for target, time in report.canaries.items() if math.isfinite(time)}
     return {
         "kind": "report",
         "v": VERSION,
-        **canaries,
+        **({"canaries": canaries} if canaries else {}),
         "worker": report.worker,
         "positions": {name: list(span) for name, span in report.positions.items()},
         # JSON has no infinities: null stands for "nothing read yet".

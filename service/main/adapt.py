@@ -13,7 +13,7 @@ from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
-from service.main import shadows
+from service.main import probe_readings, shadows
 from service.main.extraction import differences
 from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerCounts, WorkerReading
 from service.pipeline.snapshot import PipelineSnapshot
@@ -148,6 +148,7 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
         incidents=incidents,
         opened=snapshot.opened,
         shadows=shadows.readings(snapshot),
+        probes=probe_readings.readings(snapshot),
         stages={"close": snapshot.closing, "checkpoint": snapshot.saving},
     )
 

@@ -137,7 +137,7 @@ class Report:
         progress: partition -> progress, for the partitions this worker reads.
         partitions: every partition of the input known from metadata.
         sent: wall clock of the worker, seconds since the epoch.
-        canaries: target -> when the newest of its canaries that came back at this worker's source was sent.
+        canaries: target -> time of the newest of its canaries' records that came back at this worker's source.
     """
 
     worker: str
@@ -153,7 +153,8 @@ class Command:
     """What a person or a tool asked for; ordered with the deltas, applied by the decider alone, once per ``id``.
 
     ``kind`` is one of ``incident.ack``, ``incident.close``, ``baseline.accept``, ``baseline.learn``, ``baseline.reset``,
-    ``expect.add``, ``expect.remove``, ``bundle.promote``, ``bundle.rollback``, ``probe.round``, ``probe.accept``.
+    ``expect.add``, ``expect.remove``, ``bundle.promote``, ``bundle.rollback``, ``probe.round``, ``probe.accept``,
+    ``deployment.add``.
     """
 
     id: str

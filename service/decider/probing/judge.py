@@ -17,8 +17,9 @@ from service.decider.expectations import Refused
 from service.decider.incidents import Incidents
 from service.decider.incidents import Place as Where
 from service.decider.probing import words
+from service.decider.probing.deployments import ANNOUNCED, Deployment, Deployments
 from service.decider.probing.layout import SUITE_WIDE, Place, Planned, plan
-from service.decider.probing.stream import Stream
+from service.decider.probing.stream import NO_ROWS, Stream
 from service.decider.probing.suite import Suite
 from service.decider.probing.tap import Tap
 from service.records import Command, Incident, Verdict
@@ -58,6 +59,7 @@ class Probing:
         self.suites = {stream.planned.place: Suite() for stream in self.streams.values()}
         self.tap = Tap(streams, frozenset(name for name, target in config.targets.items() if target.through_gateway))
         self.incidents = Incidents(paging=True)
+        self.deployments = Deployments()
         self.latest: dict[StreamKey, Verdict] = {}
         self.unknown, self.refused = 0, 0
         self.period = config.probes.period
@@ -97,6 +99,9 @@ class Probing:
     def _judge(self, told: Round, place: Place) -> Iterator[Verdict]:
         suite, found = self.suites[place], [stream for stream in self.streams.values() if stream.planned.place == place]
         drifting = self._drifting(place.model_name)
+        if told.kind == "fingerprint" and self.deployments.announced(place.model_name, told.ended):
+            suite.inconclusive(told, "a deployment was announced")
+            return
         if told.complete:
             suite.take(told)
         else:
@@ -181,6 +186,14 @@ class Probing:
             stream.watch_recovery(where.level, on=False)
             if not self.incidents.levels(stream.planned.key):
                 stream.after = time
+
+    def deployed(self, deployment: Deployment) -> str:
+        """Somebody announces a deployment: what fingerprints have seen so far speaks of the model before."""
+        self.deployments.add(deployment)
+        for stream in self.streams.values():
+            if stream.planned.of.kind == "fingerprint" and stream.planned.of.model_name == deployment.model_name:
+                stream.renew(deployment.time)
+        return f"fingerprints that change within {ANNOUNCED / 3600:.0f} h are no news"
 
     def accept(self, command: Command) -> str:
         """Take what answers now as the record of a model's suites. Raises Refused."""
@@ -267,6 +280,7 @@ class Probing:
             "latest": [asdict(verdict) for verdict in self.latest.values()],
             "seen": list(self._seen),
             "tap": self.tap.to_json(),
+            "deployments": self.deployments.to_json(),
             "counts": [self.unknown, self.refused],
         }
 
@@ -277,7 +291,7 @@ class Probing:
             if stream is not None:
                 stream.load(saved)
             else:
-                self._detached[name] = {**saved, "rows": [], "recovery": {}}
+                self._detached[name] = {**saved, "rows": NO_ROWS, "recovery": {}}
         for *place, saved in state["suites"]:
             if Place(*place) in self.suites:
                 self.suites[Place(*place)] = Suite.from_json(saved)
@@ -286,6 +300,7 @@ class Probing:
         self.latest = {key: verdict for key, verdict in verdicts if key in self.streams}
         self._seen = OrderedDict.fromkeys(state["seen"])
         self.tap.load(state["tap"])
+        self.deployments.load(state["deployments"])
         self.unknown, self.refused = state["counts"]
         for where in self.incidents.places():
             if StreamKey(*where[:3]) not in self.streams:

@@ -1,7 +1,7 @@
 """One stream of probes: its record, its detector, its recovery test, and its newest rounds."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from detectors.paired import Paired
 from detectors.recovery import Recovery
 from detectors.rounds import RoundRate, smallest_effect
 from service.decider.budget import RECOVERY
+from service.decider.encoding import decode_array, encode_array
 from service.decider.probing.layout import Planned
 from service.decider.probing.record import Record
 from service.decider.streams import LEVELS
@@ -144,7 +145,7 @@ class Stream:
             "null": self.null,
             "why": self.why,
             "record": self.record.to_json(),
-            "rows": [list(row) for row in self.rows],
+            "rows": _packed(self.rows),
             "evidence": list(self.evidence),
             "after": self.after if np.isfinite(self.after) else None,
             "detector": None if self._detector is None else np.asarray(self._detector.snapshot()["evidence"]).tolist(),
@@ -156,7 +157,7 @@ class Stream:
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of :meth:`to_json`; where null or rates are others now, evidence begins again."""
         self.record.load(state["record"])
-        self.rows.extend(Row(*row) for row in state["rows"])
+        self.rows.extend(_opened(state["rows"]))
         self.renew(-np.inf if state["after"] is None else state["after"])
         for level, evidence in state["recovery"].items():
             snapshot = self._recovery[level].snapshot()
@@ -182,5 +183,21 @@ def began(bets: Iterable[tuple[int, int]], null: float) -> tuple[int, int, int]:
     return best, int(near[0]), int(near[-1])
 
 
+def _packed(rows: Iterable[Row]) -> list[Any]:
+    """Rows as one array; NaN stands for no model beside."""
+    table = [(*row[:3], np.nan if row.base is None else row.base, *row[4:]) for row in rows]
+    return encode_array(np.array(table, np.float64).reshape(-1, len(Row._fields)))
+
+
+def _opened(value: list[Any]) -> Iterator[Row]:
+    """Inverse of :func:`_packed`."""
+    for time, n, x, base, *evidence in decode_array(value).tolist():
+        yield Row(time, int(n), int(x), None if np.isnan(base) else int(base), *evidence)
+
+
 def _counts(n: int, x: int) -> Windows:
     return Windows(n=np.array([n]), x=np.array([x]))
+
+
+NO_ROWS = _packed(())
+"""What is kept of the rounds of a stream that is not configured any more."""

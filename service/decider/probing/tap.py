@@ -30,7 +30,7 @@ class Tap:
             self._sent[told.target] = [*self._sent.get(told.target, []), told.started][:_PENDING]
 
     def seen(self, canaries: Mapping[str, float]) -> None:
-        """Canaries came back at the source: target -> when the newest of them was sent."""
+        """Canaries came back at the source: target -> time of the newest one's record."""
         for target, time in canaries.items():
             if target in self._sent:
                 self._sent[target] = [started for started in self._sent[target] if started > time]

@@ -75,3 +75,10 @@ def test_a_suite_that_is_not_asked_any_more_is_blind_and_never_fine() -> None:
     gateway.heartbeat(gateway.now, live=gateway.now)
     assert gateway.at(22.0).probes[0].state == "ok"
     assert gateway.at(22.5).probes[0].state == "blind"
+
+
+def test_a_canary_without_a_time_stays_at_home() -> None:
+    wire = encode(Report("w", {}, {}, frozenset(), 5.0, {"live": 4.0, "unknown": float("-inf")}))
+    report, _ = decode(wire)
+    assert isinstance(report, Report)
+    assert report.canaries == {"live": 4.0}
