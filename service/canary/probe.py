@@ -8,30 +8,10 @@ from typing import Any, Protocol
 
 from service.canary.schedule import Schedule
 from service.canary.turnstile import Priority, Turnstile
-from service.records.probes import ATTACKS, Call, Counts, Grade, Kind, ProbeResult, Reply, Role
+from service.records.probes import ATTACKS, Call, Grade, Kind, ProbeResult, Reply, Role
 
 OTHERS_EVERY = 4
 """Every so many rounds a fallback or previous release takes the place of the base model."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """A judge that is asked its labelled answers on a schedule, for every model whose answers it grades.
-
-    ``ask``: what it said of them, as counts: bad ones are not as labelled. ``key``: what changes with the judge. ``calls``: requests.
-    """
-
-    judge: str
-    models: tuple[str, ...]
-    schedule: Schedule
-    ask: Callable[[], Awaitable[Counts]]
-    key: str
-    items: int
-    calls: int
-
-    def round_id(self, model: str, scheduled: float) -> str:
-        """Natural, as of any round."""
-        return f"{model}/{self.judge}/judge/{self.judge}/{scheduled:.0f}"
 
 
 class Asked(Protocol):

@@ -9,16 +9,17 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, ParamSpec, Protocol, TypeVar
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 
+from service.canary.calibration import Calibration, closed, opened
 from service.canary.counting import Totals
 from service.canary.fingerprint import REFERENCE, compare
-from service.canary.probe import Calibration, Probe, Side
+from service.canary.probe import Probe, Side
 from service.canary.round import Conduct, conduct
 from service.canary.schedule import Slot
-from service.canary.tally import MOST_ERRORS, Tally, tally
+from service.canary.seams import History, Seams
+from service.canary.tally import Tally, tally
 from service.canary.view import Running, SuiteView
 from service.logging import fields
 from service.records.probes import Counts, Print, ProbeResult, Round
@@ -26,75 +27,13 @@ from service.store.probes import KeptRound
 
 _log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 TICK = 0.2
 """Seconds between two looks at the schedule."""
 
 LATEST = 0.5
 """Part of a slot after which its round is not begun any more: it would hardly end in time."""
 
-_LONGEST_PAUSE = 15.0
 _TELL_EVERY = 2.0
-
-
-class History(Protocol):
-    """Where answers and rounds are kept; implemented by service.store.ProbeHistory. Called from other threads."""
-
-    def begin(self, round: Round, deadline: float) -> bool:
-        """Note that a round has begun; False when it had before."""
-        ...
-
-    def record(self, results: Sequence[ProbeResult], prints: Sequence[Print] = ()) -> None:
-        """Keep answers."""
-        ...
-
-    def end(self, rounds: Sequence[Round], state: Literal["ended", "manual"], deadline: float) -> None:
-        """Keep what rounds came to."""
-        ...
-
-    def tell(self, id: str) -> None:
-        """Note that the decider was told."""
-        ...
-
-    def unfinished(self) -> list[KeptRound]:
-        """Open rounds, and those that nobody was told of."""
-        ...
-
-    def results(self, round: str) -> list[ProbeResult]:
-        """Answers of a round."""
-        ...
-
-    def rounds(self, target: str, suite: str, since: float | None = None, limit: int = 100) -> list[KeptRound]:
-        """The newest rounds, oldest first."""
-        ...
-
-    def prints(self, target: str, suite: str, since: float, limit: int, newest: bool = False) -> list[Print]:
-        """Fingerprints."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Seams:
-    """What the runner needs of the world.
-
-    Attributes:
-        submit: hands a round to the decider by the ledger. active: whether this process is the active decider.
-        clock: seconds since the epoch.
-        retry: errors of history and ledger that mean: not now.
-        prepare: awaited whenever this process becomes active, before anything is asked.
-        announced: when the last release of a model was announced or its fingerprint accepted; None for never.
-    """
-
-    submit: Callable[[Round], None]
-    active: Callable[[], bool]
-    clock: Callable[[], float]
-    retry: tuple[type[Exception], ...] = ()
-    prepare: Callable[[], Awaitable[None]] | None = None
-    announced: Callable[[str], float | None] = lambda model: None
-    store_text: bool = False
-    digest_key: bytes = b"tiltmeter"
 
 
 class Runner:
@@ -170,9 +109,9 @@ class Runner:
         self._last.clear()
         if self._seams.prepare is not None:
             await self._seams.prepare()
-        kept = await self._patiently(self._history.unfinished)
+        kept = await self._seams.patiently(self._history.unfinished)
         for probe in self.probes:
-            newest = await self._patiently(self._history.rounds, probe.live.target, probe.suite, None, 1)
+            newest = await self._seams.patiently(self._history.rounds, probe.live.target, probe.suite, None, 1)
             if newest and newest[-1].state != "open":
                 self._newest[probe.name] = newest[-1].round
         for each in kept:
@@ -239,36 +178,11 @@ class Runner:
     async def _calibrate(self, judge: Calibration, slot: Slot) -> None:
         """A judge's labelled answers, in one go: what is killed in between is inconclusive."""
         began = self._seams.clock()
-        rounds = [
-            Round(
-                id=judge.round_id(model, slot.scheduled),
-                model_name=model,
-                target=judge.judge,
-                role="live",
-                suite=f"judge/{judge.judge}",
-                kind="judge",
-                items=judge.items,
-                scheduled=slot.scheduled,
-                started=began,
-                ended=began,
-                key=judge.key,
-                revision="",
-                complete=False,
-                reason="cancelled",
-                counts={},
-            )
-            for model in judge.models
-        ]
-        if not all([await self._patiently(self._history.begin, round, slot.deadline) for round in rounds]):
+        rounds = opened(judge, slot, began)
+        if not all([await self._seams.patiently(self._history.begin, round, slot.deadline) for round in rounds]):
             return
         counts = await judge.ask()
-        reason = "errors" if counts.error > MOST_ERRORS * judge.items else ""
-        ended, judged = self._seams.clock(), {"": counts}
-        # Its calls are those of the first model: they are made once.
-        told = [
-            replace(round, ended=ended, counts=judged, complete=not reason, reason=reason, calls=judge.calls * (number == 0))
-            for number, round in enumerate(rounds)
-        ]
+        told = closed(judge, rounds, counts, self._seams.clock())
         await self._keep(told, False, slot.deadline)
 
     def _begun(self, probe: Probe, scheduled: float, now: float, manual: bool = False) -> Round:
@@ -294,9 +208,9 @@ class Runner:
     async def _round(
         self, probe: Probe, begun: Round, deadline: float, *, slot: Slot | None = None, manual: bool = False, resumed: bool = False
     ) -> None:
-        if not resumed and not await self._patiently(self._history.begin, begun, deadline):
+        if not resumed and not await self._seams.patiently(self._history.begin, begun, deadline):
             return  # another instance has it, or the clock was set back
-        known = await self._patiently(self._history.results, begun.id) if resumed else []
+        known = await self._seams.patiently(self._history.results, begun.id) if resumed else []
         questions = probe.questions(begun.id)
         now = self._seams.clock()
         number = slot.number if slot else int(begun.scheduled // probe.schedule.interval)
@@ -333,10 +247,10 @@ class Runner:
     async def _compared(self, probe: Probe, round: Round, number: int) -> Round:
         """The round of a fingerprint suite counts what has changed against the first rounds since the last announced release."""
         target, suite = probe.live.target, probe.suite
-        since = self._seams.announced(probe.model_name) or 0.0
+        since = await self._seams.patiently(self._seams.announced, probe.model_name, suite) or 0.0
         many = REFERENCE * probe.size
-        reference = await self._patiently(self._history.prints, target, suite, since, many)
-        recent = await self._patiently(self._history.prints, target, suite, since, many, True)
+        reference = await self._seams.patiently(self._history.prints, target, suite, since, many)
+        recent = await self._seams.patiently(self._history.prints, target, suite, since, many, True)
         firsts = {each.round for each in reference} - {round.id}
         reference = [each for each in reference if each.round in firsts]
         changed = compare(reference, [each for each in recent if each.round not in firsts], number) if round.complete else {}
@@ -344,7 +258,7 @@ class Runner:
         return replace(round, counts={**told, **changed})
 
     async def _keep(self, rounds: Sequence[Round], manual: bool, deadline: float) -> None:
-        await self._patiently(self._history.end, rounds, "manual" if manual else "ended", deadline)
+        await self._seams.patiently(self._history.end, rounds, "manual" if manual else "ended", deadline)
         for round in rounds:
             self.totals.round(round)
             what = fields(id=round.id, complete=round.complete, reason=round.reason, **_sums(round))
@@ -370,7 +284,7 @@ class Runner:
             self._untold.popleft()
 
     async def _record(self, results: Sequence[ProbeResult], prints: Sequence[Print]) -> None:
-        await self._patiently(self._history.record, results, prints)
+        await self._seams.patiently(self._history.record, results, prints)
         self.totals.results(results)
 
     def _progress(self, probe: Probe, id: str, done: int, all: int) -> None:
@@ -389,17 +303,6 @@ class Runner:
         """Let go of what has ended; an error that is a mistake of ours ends the loop."""
         for name in [name for name, task in self._tasks.items() if task.done()]:
             self._tasks.pop(name).result()
-
-    async def _patiently(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call in another thread, again with growing pauses while the database is away."""
-        pause = 0.5
-        while True:
-            try:
-                return await asyncio.to_thread(call, *args, **kwargs)
-            except self._seams.retry as error:
-                _log.warning("probes wait for the history", extra=fields(error=type(error).__name__))
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _sums(round: Round) -> dict[str, int]:

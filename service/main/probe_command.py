@@ -17,9 +17,11 @@ from service.canary.probe import Probe
 from service.canary.round import Conduct, conduct
 from service.config import Config, load
 from service.errors import ConfigError
-from service.main.canaries import UNSIGNED, Canaries, Opened
+from service.main.canaries import Canaries
+from service.main.clients import Opened
 from service.main.junit import write_junit
 from service.main.remote import console
+from service.main.watches import UNSIGNED
 from service.records.probes import Counts, Print, ProbeResult, Round
 
 if TYPE_CHECKING:
@@ -125,7 +127,7 @@ async def _asked(canaries: Canaries, chosen: frozenset[str], lines: TextIO | Non
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    opened = canaries.opened()
+    opened = Opened(canaries)
     history = _history(canaries.config)
     try:
         await opened.prepare(None)

@@ -8,12 +8,15 @@ from dataclasses import asdict
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from service.canary.runner import Runner, Seams
+from service.canary.runner import Runner
+from service.canary.seams import Seams
 from service.canary.view import SuiteView
 from service.ledger.contract import Unavailable
-from service.main.canaries import UNSIGNED, Canaries, Opened
+from service.main.canaries import Canaries
+from service.main.clients import Opened
+from service.main.watches import UNSIGNED
 from service.probes.target import TargetClient
-from service.records import Command
+from service.records import AuditEntry, Command
 from service.records.probes import Round
 from service.records.probes_json import round_command
 
@@ -26,8 +29,8 @@ _LOOK = 0.2
 _AUDIT = 500
 """Commands looked through for the last announced release."""
 
-ANNOUNCING = frozenset({"deployed", "probe.accept"})
-"""Commands after which another model than before is expected."""
+DEPLOYED, ACCEPTED = "deployment.add", "probe.accept"
+"""Commands after which another model than before is expected; of an acceptance, where it covers the suite."""
 
 
 class Probing:
@@ -83,13 +86,11 @@ class Probing:
 
         store = self._store()
         assert store is not None
-        opened = self._canaries.opened()
+        opened = Opened(self._canaries)
         self.opened = opened
 
-        def announced(model: str) -> float | None:
-            return max(
-                (entry.time for entry in store.audit(_AUDIT) if entry.kind in ANNOUNCING and _is_of(entry.arguments, model)), default=None
-            )
+        def announced(model: str, suite: str) -> float | None:
+            return max((entry.time for entry in store.audit(_AUDIT) if _announces(entry, model, suite)), default=None)
 
         def submit(round: Round) -> None:
             self._submit(round_command(round))
@@ -139,5 +140,7 @@ async def _follow(stop: threading.Event, ended: asyncio.Event) -> None:
     ended.set()
 
 
-def _is_of(arguments: "dict[str, object] | object", model: str) -> bool:
-    return isinstance(arguments, dict) and arguments.get("model") == model
+def _announces(entry: AuditEntry, model: str, suite: str) -> bool:
+    told = entry.arguments
+    covers = entry.kind == DEPLOYED or (entry.kind == ACCEPTED and told.get("suite") in (None, suite))
+    return covers and told.get("model") == model and not entry.outcome.startswith("refused")

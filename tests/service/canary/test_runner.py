@@ -12,7 +12,8 @@ import pytest
 from canary_parts import Clock, Endpoint, items, probe
 from service.canary import runner as module
 from service.canary.probe import Probe
-from service.canary.runner import Runner, Seams
+from service.canary.runner import Runner
+from service.canary.seams import Seams
 from service.records.probes import Counts, Reply, Round
 from service.store import ProbeHistory
 
