@@ -251,7 +251,7 @@ class Runner:
         many = REFERENCE * probe.size
         reference = await self._seams.patiently(self._history.prints, target, suite, since, many)
         recent = await self._seams.patiently(self._history.prints, target, suite, since, many, True)
-        firsts = {each.round for each in reference} - {round.id}
+        firsts = set(list(dict.fromkeys(each.round for each in reference))[:REFERENCE]) - {round.id}
         reference = [each for each in reference if each.round in firsts]
         changed = compare(reference, [each for each in recent if each.round not in firsts], number) if round.complete else {}
         told = {name: Counts(0, 0, counts.unscored, counts.error) for name, counts in round.counts.items()}

@@ -1,4 +1,4 @@
-"""What ``check-config`` says of canaries: calls, tokens and money a day at each endpoint, what is not asked and why, and what they may page."""
+"""What ``check-config`` says of canaries: what is asked of each endpoint on a day, what is not and why, and what they may page."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -37,7 +37,8 @@ class ProbeHistory:
         """Note that a round has begun; False when this id is there already."""
         with self._engine.begin() as connection:
             row = _round_row(round) | {"deadline": deadline, "state": "open"}
-            return connection.execute(self._insert(PROBE_ROUNDS).on_conflict_do_nothing(), row).rowcount > 0
+            statement = self._insert(PROBE_ROUNDS).on_conflict_do_nothing().returning(PROBE_ROUNDS.c.id)
+            return connection.execute(statement, row).scalar() is not None
 
     def record(self, results: Sequence[ProbeResult], prints: Sequence[Print] = ()) -> None:
         """Write answers, all or none; one that is there stays as it is."""

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +130,8 @@ class Store:
 
     def prune(self, before: float) -> Iterator[int]:
         """Delete verdicts, windows and answers to probes from before ``before``; one short transaction for each step taken."""
-        return chain(retention.prune(self._engine, before), self.probes.prune(before))
+        yield from retention.prune(self._engine, before)
+        yield from self.probes.prune(before)
 
     def fold(self, since: float, before: float) -> Iterator[int]:
         """Sum the windows of slices in [since, before) by the hour; one short transaction for each step taken."""
