@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from service.config import Sampling
 from service.config.graders import EXPECTED, GraderSpec
-from service.probes.pack import PLACEHOLDER, Asking, Item, Pack, Suite, Turn
+from service.probes.pack import Asking, Item, Pack, Suite, Turn
 from service.probes.perturb import perturbed, seed_of
+from service.probes.placeholders import PLACEHOLDER
 from service.records.probes import Call, Message
 
 _NONCE, _HALF = 10, 5
