@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from service.config.loading import read_yaml
 from service.config.mistakes import explain, where
 from service.errors import ConfigError, DataError
-from service.probes.pack import BUILT_IN, FEWEST, SCHEMA, Item, Pack, Suite, check_items
+from service.probes.checks import check_items
+from service.probes.pack import BUILT_IN, FEWEST, SCHEMA, Item, Pack, Suite
 from service.probes.render import cost
 from service.rows import Row, place_rows
 

@@ -3,19 +3,18 @@
 What can be checked without reading further files is checked here; :mod:`service.probes.loading` reads packs from disk.
 """
 
-import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from service.config import Sampling, Seconds, Settings
-from service.config.graders import EXPECTED, GraderSpec, LlmJudge, Pairwise, Python, Refusal
-from service.probes.perturb import PERTURBATIONS
+from service.config.graders import GraderSpec, LlmJudge, Pairwise, Python, Refusal
+from service.probes.checks import check_items, check_variants, twice
 from service.probes.window import Window
 from service.records.probes import ATTACKS, Kind
 
@@ -24,13 +23,6 @@ FEWEST = 20
 """Items below which one that flips could look like a change of the model: such a suite can hardly page."""
 
 _ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-"""``{{name}}`` in a text: ``nonce``, a group's attribute, or one of the item's ``vars``."""
-
-NONCES = ("nonce", "nonce_a", "nonce_b")
-"""A text that nobody can guess, and its halves: asked to write them together, a model that merely quotes the order does not do it."""
-
-_SEVERAL = frozenset({"exact", "contains"})  # graders for which ``expected`` may be a list
 
 
 def _share(value: Any) -> Any:
@@ -187,7 +179,7 @@ class Suite(Settings):
         if not self.items and self.items_file is None:
             raise ValueError(f"suite '{self.id}': no items; expected `items` or `items_file`")
         check_items(self, self.items)
-        _check_variants(self.variants, f"suite '{self.id}'")
+        check_variants(self.variants, f"suite '{self.id}'")
         if self.items_file and not self.graders:
             raise ValueError(f"suite '{self.id}': no graders; items of a file have none of their own")
         return self
@@ -221,8 +213,8 @@ class Pack(Settings):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        if twice := _twice([suite.id for suite in self.suites]):
-            raise ValueError(f"two suites of the id '{twice}'; expected different ids")
+        if name := twice([suite.id for suite in self.suites]):
+            raise ValueError(f"two suites of the id '{name}'; expected different ids")
         return self
 
     def asking(self, suite: Suite) -> Asking:
@@ -260,64 +252,6 @@ class Pack(Settings):
             yield from suite.graders
             for item in suite.items:
                 yield from item.graders
-
-
-def check_items(suite: Suite, items: Sequence[Item]) -> None:
-    """Refuse items that cannot be asked or graded. Raises ValueError that names the item."""
-    if twice := _twice([item.id for item in items]):
-        raise ValueError(f"two items of the id '{twice}' in suite '{suite.id}'; expected different ids")
-    for item in items:
-        name = f"item '{item.id}'"
-        graders = suite.graders_of(item)
-        if not graders and suite.kind != "fingerprint":
-            raise ValueError(f"{name}: no grader; expected `graders` of the item or of suite '{suite.id}'")
-        for grader in graders:
-            _check_expected(name, item, grader)
-        groups = suite.groups if item.groups is None else item.groups
-        if taken := {*item.vars, *groups} & {*NONCES, "expected"}:
-            raise ValueError(f"{name}: '{min(taken)}' has a meaning of its own; expected another name")
-        if empty := next((attribute for attribute, values in groups.items() if not values), None):
-            raise ValueError(f"{name}: group '{empty}' has no values")
-        _check_variants(item.variants or {}, name)
-        if not item.verbatim:
-            known = {*NONCES, *groups, *item.vars}
-            for turn in item.turns:
-                if unknown := next((name for name in PLACEHOLDER.findall(turn.content) if name not in known), None):
-                    raise ValueError(f"{name}: nothing is known of '{{{{{unknown}}}}}'; expected one of {', '.join(sorted(known))}")
-
-
-def _check_expected(name: str, item: Item, grader: GraderSpec) -> None:
-    """An item must say what is right where the grader does not."""
-    parameter = EXPECTED.get(grader.type)
-    if parameter is None or getattr(grader, parameter) or getattr(grader, parameter) == 0:
-        return
-    # A contains grader that names words to be found or to be absent, and a tool_call that expects none, need nothing further.
-    if (grader.type == "contains" and (grader.all or grader.without)) or (grader.type == "tool_call" and not grader.called):
-        return
-    if grader.type == "tool_call":
-        if not (isinstance(item.expected, Mapping) and isinstance(item.expected.get("name"), str)):
-            raise ValueError(f"{name}: grader tool_call needs `expected: {{name, arguments}}`, or `name` of its own")
-        return
-    given = item.expected if isinstance(item.expected, list) and grader.type in _SEVERAL else [item.expected]
-    if not given or not all(isinstance(value, str | int | float) for value in given):
-        raise ValueError(f"{name}: grader {grader.type} needs `expected` of the item, or `{parameter}` of its own")
-
-
-def _check_variants(variants: Mapping[str, Variant], place: str) -> None:
-    for name in variants:
-        if name not in PERTURBATIONS:
-            close = difflib.get_close_matches(name, PERTURBATIONS, n=1, cutoff=0.5)
-            near = f"did you mean '{close[0]}'? " if close else ""
-            raise ValueError(f"{place}: unknown variant '{name}'; {near}expected: {', '.join(PERTURBATIONS)}")
-
-
-def _twice(names: Sequence[str]) -> str | None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
 
 
 BUILT_IN = Path(__file__).parent / "packs"

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from service.config import Sampling
 from service.config.graders import EXPECTED, GraderSpec
-from service.probes.pack import PLACEHOLDER, Asking, Item, Pack, Suite, Turn
+from service.probes.pack import Asking, Item, Pack, Suite, Turn
 from service.probes.perturb import perturbed, seed_of
+from service.probes.placeholders import PLACEHOLDER
 from service.records.probes import Call, Message
 
 _NONCE, _HALF = 10, 5
@@ -146,7 +147,7 @@ def _of_item(
                 text = perturbed(turns[-1].content, variant, variants[variant].rate, seed_of(item.id, variant) if seed is None else seed)
                 turns = (*turns[:-1], Turn(role=turns[-1].role, content=text))
             last = turns[-1].content
-            if variant and (last == item.turns[-1].content or (label, last) in seen):
+            if (label, last) in seen:
                 continue  # nothing to perturb: it would be asked twice
             seen.add((label, last))
             messages = tuple(Message(turn.role, turn.content if item.verbatim else _put(turn.content, known)) for turn in turns)

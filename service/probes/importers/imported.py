@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from service.config.mistakes import explain
+from service.probes.checks import check_items
 from service.probes.loading import PRIVATE
-from service.probes.pack import SCHEMA, Item, Pack, Suite, check_items
+from service.probes.pack import SCHEMA, Item, Pack, Suite
 from service.records.probes import Kind
 
 LICENCE = "LicenseRef-as-source"

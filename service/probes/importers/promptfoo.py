@@ -11,7 +11,7 @@ from service.errors import DataError
 from service.probes.importers.assertions import KNOWN, graders_of
 from service.probes.importers.imported import Draft, slug
 from service.probes.importers.look import Look, read_yaml
-from service.probes.pack import NONCES, PLACEHOLDER
+from service.probes.placeholders import NONCES, PLACEHOLDER
 from service.rows import read_rows
 
 _TEMPLATE = re.compile(r"\{%|\{#|\{\{(?!\s*\w+\s*\}\})")

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.main import app
+from service.probes.importers import import_file
 from service.probes.loading import load_pack
 
 
@@ -39,7 +40,7 @@ def test_check_asks_for_the_golden_file_and_takes_it(tmp_path: Path) -> None:
 def test_check_names_the_judges_and_the_mistakes(tmp_path: Path) -> None:
     pack = tmp_path / "p.yaml"
     text = "schema: tiltmeter.pack/v1\nid: p\nversion: 1\nlicense: CC0-1.0\nsuites:\n  - id: s\n    kind: golden\n"
-    text += "    graders: [{type: llm_judge, judge: main, rubric: Is it kind?}]\n    items: [{id: a, prompt: Hello}]\n"
+    text += "    graders: [{type: llm_judge, judge: main, rubric: Is it kind}]\n    items: [{id: a, prompt: Hello}]\n"
     pack.write_text(text)
     assert "judges that must be configured: main" in tiltmeter("check", pack).output
     pack.write_text(text.replace("kind: golden", "knid: golden"))
@@ -96,8 +97,6 @@ def test_every_import_survives_being_written(imports: Path, tmp_path: Path) -> N
     ):
         out = tmp_path / f"{number}.yaml"
         assert tiltmeter("import", imports / file, "--out", out).exit_code == 0
-        from service.probes.importers import import_file
-
         pack = import_file(imports / file).pack
         assert pack is not None
         assert [suite.items for suite in load_pack(out).suites] == [suite.items for suite in pack.suites]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import get_args
@@ -9,8 +10,10 @@ from typing import get_args
 import pytest
 import yaml
 
+from service.config.graders import GRADERS, name_of
 from service.probes.loading import built_in, load_pack, warnings
-from service.probes.pack import Item, Pack, Suite
+from service.probes.pack import Pack, Sample, Suite
+from service.probes.reference import SECTIONS, reference
 from service.probes.render import Asked, calls_per_day, render
 from service.records.probes import ATTACKS, Kind
 
@@ -31,9 +34,7 @@ def suites(packs: dict[str, Pack]) -> list[tuple[Pack, Suite]]:
 
 def asked(packs: dict[str, Pack], pack: str, suite: str) -> dict[str, Asked]:
     one = packs[pack]
-    found = next(each for each in one.suites if each.id == suite).model_copy(
-        update={"sample": Suite.model_fields["sample"].get_default(call_default_factory=True)}
-    )
+    found = next(each for each in one.suites if each.id == suite).model_copy(update={"sample": Sample()})
     return {each.item: each for each in render(one, found, round_id="r", key=b"k")}
 
 
@@ -171,8 +172,6 @@ def test_the_pack_of_the_documents_loads(root: Path, tmp_path: Path) -> None:
 
 
 def test_every_key_and_grader_stands_in_the_documents(root: Path) -> None:
-    from service.probes.reference import reference
-
     text = (root / "docs" / "probes.md").read_text()
     assert text.partition("<!-- reference -->\n")[2].strip() == reference().strip(), "run: python -m service.probes.reference"
     assert set(re.findall(r"^\| `(\w+)` \| a? ?\w", text.partition("## Built-in packs")[0], re.M)) >= set(get_args(Kind))
@@ -181,9 +180,6 @@ def test_every_key_and_grader_stands_in_the_documents(root: Path) -> None:
 
 
 def test_every_key_has_a_meaning() -> None:
-    from service.config.graders import GRADERS, name_of
-    from service.probes.reference import SECTIONS
-
     for model in (*SECTIONS.values(), *GRADERS):
         assert all(field.description for name, field in model.model_fields.items() if name != "type"), model
         assert model.__doc__
@@ -191,9 +187,6 @@ def test_every_key_has_a_meaning() -> None:
 
 
 def test_packs_are_shipped(root: Path) -> None:
-    import tomllib
-
     shipped = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["service"]
     assert "**/*.yaml" in shipped
     assert yaml.safe_load((root / "service/probes/packs/injection.yaml").read_text())["id"] == "injection"
-    assert Item.model_fields
