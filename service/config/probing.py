@@ -85,8 +85,10 @@ class Endpoint(Settings):
             raise ValueError(
                 f"headers: {min(secret)} holds a secret: expected key_env or key_file, and key_header where it is not Authorization"
             )
+        if not all(text.isascii() and text.isprintable() for pair in (*self.headers.items(), (self.key_header, "")) for text in pair):
+            raise ValueError("headers: expected printable ASCII")
         parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("url: expected a URL such as http://vllm:8000/v1")
         return self
 

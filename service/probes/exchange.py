@@ -43,6 +43,7 @@ class Attempt:
         answer: what could be read of it, also before it broke off. error: None when it is complete.
         streamed: whether it came as a stream. first: time of the first piece of the model's.
         filtered: the provider's filter would not pass the question: a refusal, not an error.
+        judged: all that belongs to the answer has come.
         again: nothing of an answer was seen and another attempt may go better. wait: what Retry-After asks for.
         problem: what a 4xx says, lower case, for finding out what the endpoint refuses; it may repeat the request: not to be logged.
     """
@@ -54,6 +55,7 @@ class Attempt:
     first: float | None = None
     seconds: float = 0.0
     filtered: bool = False
+    judged: bool = False
     again: bool = False
     wait: float | None = None
     problem: str = ""
@@ -61,6 +63,30 @@ class Attempt:
     def fail(self, error: Error, again: bool = False) -> None:
         """It ends with this error."""
         self.error, self.again = error, again
+
+
+class _Deadline:
+    """Until the first token, then until the end; seconds from now. It holds over slow drips, as the timeouts of a client do not."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._start = self._clock()
+        self._end = self._start + timeouts.total
+        self.limit = asyncio.timeout_at(min(self._start + timeouts.first_token, self._end))
+        self.missed: Error = "timeout_first" if timeouts.first_token < timeouts.total else "timeout_total"
+
+    def elapsed(self) -> float:
+        """Seconds since the request was begun."""
+        return self._clock() - self._start
+
+    def began(self) -> None:
+        """The answer has begun."""
+        self.missed = "timeout_total"
+        self.limit.reschedule(self._end)
+
+    def ended(self) -> None:
+        """The answer is complete; all that is left is that the connection closes."""
+        self.limit.reschedule(min(self._clock() + _AFTER_THE_END, self._end))
 
 
 class _Stop(Exception):
@@ -76,31 +102,31 @@ class Exchange:
     async def post(self, url: httpx.URL, body: Any, headers: Mapping[str, str]) -> Attempt:
         """One request. Raises nothing but CancelledError."""
         attempt, reader = Attempt(), self._form.reader()
-        clock = asyncio.get_running_loop().time
-        start = clock()
-        first, total = self._timeouts.first_token, self._timeouts.total
+        deadline = _Deadline(self._timeouts)
         try:
-            async with asyncio.timeout_at(start + min(first, total)) as limit:
-                await self._post(url, body, headers, attempt, reader, limit, start)
+            async with deadline.limit:
+                await self._post(url, body, headers, attempt, reader, deadline)
         except TimeoutError:
-            if not reader.answer().ended or attempt.error is not None:
-                early = attempt.first is None and first <= total
-                attempt.fail("timeout_first" if early else "timeout_total")
+            if not attempt.judged:
+                _judge(attempt, reader, deadline.missed)
         except _Stop:
             pass
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            _explain(error, attempt, reader)
-        attempt.seconds = clock() - start
+            if not attempt.judged:
+                _explain(error, attempt, reader)
+        attempt.seconds = attempt.seconds or deadline.elapsed()
         attempt.answer = reader.answer()
         if attempt.filtered:
             attempt.answer.refusal = attempt.answer.finish = "content_filter"
         return attempt
 
     async def _post(
-        self, url: httpx.URL, body: Any, headers: Mapping[str, str], attempt: Attempt, reader: Reader, limit: asyncio.Timeout, start: float
+        self, url: httpx.URL, body: Any, headers: Mapping[str, str], attempt: Attempt, reader: Reader, deadline: _Deadline
     ) -> None:
         client = next(self._clients)
-        request = client.build_request("POST", url, json=body, headers=headers)
+        # Escaped, so that no text of a pack can fail to be encoded; packs may hold dates.
+        content = json.dumps(body, default=str).encode()
+        request = client.build_request("POST", url, content=content, headers={"Content-Type": "application/json", **headers})
         response = await client.send(request, stream=True)
         try:
             attempt.status = response.status_code
@@ -110,34 +136,35 @@ class Exchange:
                 attempt.fail("not_json")
             elif response.headers.get("content-type", "").lower().startswith("text/event-stream"):
                 attempt.streamed = True
-                await self._read_stream(response, attempt, reader, limit, start)
+                await _read_stream(response, attempt, reader, deadline)
             else:
-                attempt.first = asyncio.get_running_loop().time() - start
-                limit.reschedule(start + self._timeouts.total)
+                deadline.began()
                 await _read_whole(response, attempt, reader)
-                attempt.first = None
         finally:
             # Closing waits for nobody: an endpoint that hangs cannot hold us here.
             await response.aclose()
 
-    async def _read_stream(self, response: httpx.Response, attempt: Attempt, reader: Reader, limit: asyncio.Timeout, start: float) -> None:
-        events, size, done = EventReader(), 0, False
-        clock = asyncio.get_running_loop().time
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > LARGEST:
-                attempt.fail("too_large")
-                raise _Stop
-            for event in events.feed(chunk):
-                done = done or _take(event, attempt, reader)
-                if attempt.first is None and reader.grew:
-                    attempt.first = clock() - start
-                    limit.reschedule(start + self._timeouts.total)
-            if done:
-                limit.reschedule(clock() + _AFTER_THE_END)
-        for event in events.finish():
-            done = done or _take(event, attempt, reader)
-        _judge(attempt, reader, done)
+
+async def _read_stream(response: httpx.Response, attempt: Attempt, reader: Reader, deadline: _Deadline) -> None:
+    events, size = EventReader(), 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > LARGEST:
+            attempt.fail("too_large")
+            raise _Stop
+        # What follows the end is read, for a moment, so that the connection can be used again.
+        for event in [] if attempt.judged else events.feed(chunk):
+            if _take(event, attempt, reader):
+                attempt.seconds = deadline.elapsed()
+                _judge(attempt, reader, "cut_off", done=True)
+                deadline.ended()
+                break
+            if attempt.first is None and reader.grew:
+                attempt.first = deadline.elapsed()
+                deadline.began()
+    if not attempt.judged:
+        done = any([_take(event, attempt, reader) for event in events.finish()])
+        _judge(attempt, reader, "cut_off", done)
 
 
 def _take(event: str, attempt: Attempt, reader: Reader) -> bool:
@@ -168,18 +195,19 @@ async def _read_whole(response: httpx.Response, attempt: Attempt, reader: Reader
     except (ValueError, RecursionError):
         attempt.fail("not_json")
         return
-    _judge(attempt, reader, done=True)
+    _judge(attempt, reader, "cut_off", done=True)
 
 
-def _judge(attempt: Attempt, reader: Reader, done: bool) -> None:
-    """Whether what was read to its end is an answer."""
+def _judge(attempt: Attempt, reader: Reader, otherwise: Error, done: bool = False) -> None:
+    """Whether what was read is an answer; ``otherwise`` is what became of it when it is not ``done`` and does not say itself that it is."""
+    attempt.judged = True
     answer = reader.answer()
     if answer.broken:
         attempt.fail("server")
+    elif not done and not answer.ended:
+        attempt.fail(otherwise)
     elif not answer.found:
         attempt.fail("no_answer")
-    elif not done and not answer.ended:
-        attempt.fail("cut_off")
 
 
 async def _refused(response: httpx.Response, attempt: Attempt) -> None:
@@ -218,8 +246,8 @@ def _explain(error: httpx.HTTPError | httpx.InvalidURL, attempt: Attempt, reader
     elif attempt.status >= 400:
         # Only what it said was lost; its status stands.
         attempt.fail("rate_limited" if attempt.status == 429 else "client", again=attempt.status in (408, 429))
-    elif not reader.answer().ended:
-        attempt.fail("cut_off" if isinstance(error, httpx.RemoteProtocolError) else "reset")
+    else:
+        _judge(attempt, reader, "cut_off" if isinstance(error, httpx.RemoteProtocolError) else "reset")
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

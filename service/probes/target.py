@@ -85,7 +85,7 @@ class TargetClient:
         ]
         self._exchange = Exchange(self._clients, self._form, settings.timeouts)
         self._url = _under(settings.url, self._form.path)
-        self._finding = asyncio.Lock()
+        self._finding, self._known = asyncio.Lock(), False
         self._answers: OrderedDict[bytes, bytes] = OrderedDict()
 
     async def aclose(self) -> None:
@@ -138,10 +138,10 @@ class TargetClient:
 
     async def _with_model(self, can: Capabilities) -> Capabilities:
         """The same with a model's id: the first one that the endpoint lists, where the configuration names none."""
-        if can.model or not self._form.streams:
+        if self._known or can.model or not self._form.streams:
             return can
         async with self._finding:
-            if not self.capabilities.model:
+            if not self._known:
                 models, _ = await self._listed()
                 self.capabilities = replace(self.capabilities, model=models[0] if models else "", models=models)
             return self.capabilities
@@ -154,6 +154,7 @@ class TargetClient:
                 listed = rows(response.json().get("data")) if response.status_code == 200 else []
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, AttributeError, RecursionError):
             return (), frozenset()
+        self._known = True
         models = tuple(name for row in listed if (name := text(row.get("id"))))
         return models, frozenset(text(row.get("owned_by")).lower() for row in listed)
 

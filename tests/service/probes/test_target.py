@@ -3,6 +3,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import httpx
@@ -279,6 +280,8 @@ def test_keys_come_from_the_environment_or_a_file_and_are_named_when_missing(tmp
         ("headers: {x-api-key: x}", "holds a secret"),
         ("url: ftp://t", "expected a URL"),
         ("url: t:8000/v1", "expected a URL"),
+        ("url: http://t:99999/v1", "(?i)port"),
+        ('headers: {X-Team: "a\\nb"}', "printable ASCII"),
     ],
 )
 def test_what_no_target_can_be_is_refused(tmp_path, line: str, what: str) -> None:
@@ -318,3 +321,55 @@ async def test_a_compressed_answer_is_read_to_the_same_limit() -> None:
 
 async def stream(content: bytes):
     yield content
+
+
+EVENT = b'data: {"choices": [{"delta": {"content": "hi"}}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("first", "error", "text"),
+    [
+        (EVENT + b"data: [DONE]\n\n", None, "hi"),
+        (EVENT + b'data: {"choices": [{"finish_reason": "stop"}]}\n\n', None, "hi"),
+        (EVENT, "timeout_total", ""),
+        (b"data: [DONE]\n\n", "no_answer", ""),
+        (b": waiting\n\n", "timeout_first", ""),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_stream_that_never_closes_ends_with_what_it_has_said(first: bytes, error: str | None, text: str) -> None:
+    async def endless():
+        yield first
+        while True:
+            yield b": still here\n\n"
+            await asyncio.sleep(0.02)
+
+    fake = Fake(lambda _: httpx.Response(200, headers={"content-type": "text/event-stream"}, content=endless()))
+    start = time.monotonic()
+    reply = await ask(fake, stream=True, timeouts={"first_token": 0.3, "total": 0.6})
+    assert (reply.error, reply.text) == (error, text)
+    assert time.monotonic() - start < 1.0
+    if b"[DONE]" in first:
+        assert reply.seconds < 0.1
+    assert (reply.first_token is not None) == (EVENT in first)
+
+
+@pytest.mark.asyncio
+async def test_text_that_no_encoding_takes_is_sent_all_the_same() -> None:
+    fake = Fake(said())
+    assert (await ask(fake, Call((Message("user", "half a pair: \ud83d"),), schema={"const": date(2026, 1, 1)}))).error is None
+    assert fake.bodies[0]["messages"][0]["content"] == "half a pair: \ud83d"
+
+
+@pytest.mark.asyncio
+async def test_an_endpoint_that_lists_no_model_is_asked_for_its_list_once() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        return httpx.Response(200, json={"data": []}) if request.method == "GET" else said()
+
+    target = TargetClient("live", Endpoint(url="http://t/v1", stream=False), transport=httpx.MockTransport(answer))
+    for _ in range(2):
+        await target.ask(HELLO)
+    assert asked == ["GET", "POST", "POST"]
