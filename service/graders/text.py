@@ -9,6 +9,8 @@ READ = 100_000
 _SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _SPACES = re.compile(r"\s+")
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´′＇", "'"))
+_MIXED = re.compile(r"\w{0,40}(?:[a-z][\u0370-\u04ff]|[\u0370-\u04ff][a-z])\w{0,40}")
+_LIKE_LATIN = str.maketrans("асеорхуікмтвнαειοκνρτυχ", "aceopxyikmtbnaeioknptux")
 _MARKUP = re.compile(r"[*_#>|~]+")
 
 
@@ -51,4 +53,5 @@ def _plain(text: str) -> str:
     if text.isascii():
         return text.lower().translate(_APOSTROPHES)
     decomposed = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).casefold())[:READ]  # one character may become eighteen
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
+    plain = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return _MIXED.sub(lambda word: word[0].translate(_LIKE_LATIN), plain)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graded import SPEC, Question, judge, saying
 
+from graded import SPEC, Question, judge, saying
 from service.errors import ConfigError, DataError
 from service.graders import Graders, Judge, calibrate, grader_id, read_calibration
 from service.graders.alike import decision
