@@ -88,7 +88,11 @@ def _no_constant(name: str) -> Any:
 
 
 def keeps(value: Any, schema: Any) -> bool:
-    """Whether a value keeps to a schema; what goes too deep does not. Raises Unsupported for a keyword that is not known, or too many steps."""
+    """Whether a value keeps to a schema; what goes too deep does not.
+
+    Raises:
+        Unsupported: a keyword that is not known, or too many steps.
+    """
     return _keeps(value, schema, schema, 0, itertools.count())
 
 
@@ -108,7 +112,7 @@ def _keeps(value: Any, schema: Any, root: Any, depth: int, steps: Iterator[int])
     for keyword, wanted in schema.items():
         if keyword in _SILENT:
             continue
-        check = _KEYWORDS.get(keyword)
+        check = KEYWORDS.get(keyword)
         if check is None:
             raise Unsupported(f"keyword '{keyword}'")
         if not (sub(value, _referred(root, wanted)) if keyword == "$ref" else check(value, wanted, schema, sub)):
@@ -123,10 +127,12 @@ def check_schema(schema: Any, depth: int = 0) -> None:
     if not isinstance(schema, Mapping) or depth > DEEPEST:
         raise Unsupported("a schema that is no object, or too deep")
     for keyword, wanted in schema.items():
-        if keyword not in _KEYWORDS and keyword not in _SILENT:
+        if keyword not in KEYWORDS and keyword not in _SILENT:
             raise Unsupported(f"keyword '{keyword}'")
         if keyword == "type" and not {*([wanted] if isinstance(wanted, str) else wanted)} <= set(_TYPES):
             raise Unsupported(f"type '{wanted}'")
+        if keyword == "$ref" and not str(wanted).startswith("#"):
+            raise Unsupported("$ref to another document")
         if keyword == "pattern" and not safe(str(wanted)):
             raise Unsupported("pattern with more than one repeat")
         if keyword in ("properties", "$defs", "definitions"):
@@ -214,7 +220,7 @@ def _limit(holds: Callable[[Any, Any], bool]) -> _Check:
     return lambda value, wanted, _, __: not _number(value) or holds(value, wanted)
 
 
-_KEYWORDS: Mapping[str, _Check] = {
+KEYWORDS: Mapping[str, _Check] = {
     "$ref": lambda value, wanted, _, sub: True,
     "type": _type,
     "enum": lambda value, wanted, _, __: any(equal(value, one) for one in wanted),

@@ -9,6 +9,9 @@ READ = 100_000
 _SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _SPACES = re.compile(r"\s+")
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´′＇", "'"))
+_WORDS = re.compile(r"\w+")
+_LETTER, _OTHER = re.compile(r"[a-z]"), re.compile(r"[\u0370-\u04ff]")
+_LIKE_LATIN = str.maketrans("асеорхуікмтвнαειοκνρτυχ", "aceopxyikmtbnaeioknptux")
 _MARKUP = re.compile(r"[*_#>|~]+")
 
 
@@ -19,7 +22,7 @@ def visible(text: str) -> str:
     'abcd'
     """
     kept = _SEQUENCES.sub("", text[:READ])
-    if kept.isascii() and kept.isprintable():
+    if kept.replace("\n", "").isprintable():
         return kept
     return "".join(c for c in kept if c in "\n\t" or unicodedata.category(c)[0] != "C")
 
@@ -51,4 +54,10 @@ def _plain(text: str) -> str:
     if text.isascii():
         return text.lower().translate(_APOSTROPHES)
     decomposed = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).casefold())[:READ]  # one character may become eighteen
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
+    plain = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return _WORDS.sub(_latin, plain) if _OTHER.search(plain) else plain
+
+
+def _latin(word: re.Match[str]) -> str:
+    """A word of Latin letters, some of which are Greek or Cyrillic ones that look alike."""
+    return word[0].translate(_LIKE_LATIN) if _LETTER.search(word[0]) and _OTHER.search(word[0]) else word[0]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from graded import SPEC, Question
 
+from graded import SPEC, Question
 from service.graders import Graders, Judge
 from service.records.probes import Grade, Reply
 

@@ -10,10 +10,11 @@ from service.records.probes import ProbeResult
 
 def row(outcome="pass", **given) -> ProbeResult:  # type: ignore[no-untyped-def]
     base = {
-        "time": 0.0, "round": "m/live/p/s/100", "model_name": "m", "target": "live", "role": "live", "suite": "p/s", "kind": "capability",
-        "category": "c", "item": "i", "variant": "", "group": "", "repeat": 0, "outcome": outcome, "score": None, "failure": None, "grader": "g",
-        "votes": {}, "error": None, "status": 200, "attempts": 1, "first_token": None, "seconds": 0.1, "tokens_in": 1, "tokens_out": 1,
-        "tokens_cached": 0, "cost": 0.0, "finish": "stop", "model_reported": None, "fingerprint": None, "suspect_cached": False, "key": "k",
+        "time": 0.0, "round": "m/live/p/s/100", "model_name": "m", "target": "live", "role": "live", "suite": "p/s",
+        "kind": "capability",
+        "category": "c", "item": "i", "variant": "", "group": "", "repeat": 0, "outcome": outcome, "score": None, "failure": None,
+        "grader": "g", "votes": {}, "error": None, "status": 200, "attempts": 1, "first_token": None, "seconds": 0.1,
+        "tokens_in": 1, "tokens_out": 1, "tokens_cached": 0, "cost": 0.0, "finish": "stop", "model_reported": None, "fingerprint": None, "suspect_cached": False, "key": "k",
         "prompt_hash": "", "reply_hash": "", "reply_length": 1,
     }  # fmt: skip
     return ProbeResult(**(base | given))
@@ -59,7 +60,8 @@ def test_choices_graded_by_mcq_have_figures_by_class(grade) -> None:  # type: ig
 
 
 def test_gaps_between_groups() -> None:
-    rows = [row("fail" if i < bad else "pass", group=f"gender={name},origin=x") for name, bad in (("she", 30), ("he", 5)) for i in range(50)]
+    failed = (("she", 30), ("he", 5))
+    rows = [row("fail" if i < bad else "pass", group=f"gender={name},origin=x") for name, bad in failed for i in range(50)]
     said = gap(rows, "gender")
     assert (said.worst, said.best, said.gap) == ("gender=she", "gender=he", 0.5)
     assert 0 < said.low < 0.5 < said.high < 0.8

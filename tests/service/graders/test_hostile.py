@@ -35,6 +35,8 @@ SPECS = [
     {"type": "language", "code": "en"},
 ]
 
+PIECES = ["I can't help", "{", "[", "\x00", "\u202e", "1e5", "yes", '"', "A)", "\n", "```"]
+
 HOSTILE = {
     "ten megabytes": "a" * 10_000_000,
     "ten megabytes of words": "I can't help " * 800_000,
@@ -86,7 +88,7 @@ def test_no_grader_breaks_or_is_slow(name: str, grade) -> None:  # type: ignore[
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(text="\ud800")
 @example(text='{"a": 1}')
-@given(text=st.text(max_size=300) | st.lists(st.sampled_from(["I can't help", "{", "[", "\x00", "\u202e", "1e5", "yes", '"', "A)", "\n", "```"])).map("".join))
+@given(text=st.text(max_size=300) | st.lists(st.sampled_from(PIECES)).map("".join))
 def test_any_text_gets_a_grade(text: str, grade) -> None:  # type: ignore[no-untyped-def]
     for spec in SPECS:
         assert grade(spec, Reply(text, tool_calls=(ToolCall("weather", text),)), twin=text).outcome in ("pass", "fail", "unscored")
@@ -103,8 +105,12 @@ def test_what_is_read_is_bounded_and_plain(text: str) -> None:
         assert plain(text) == plain(text.replace("a", "\u200ba"))
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5), lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=3), part, max_size=3), max_leaves=8))
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+JSON = st.recursive(LEAVES, lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=3), part, max_size=3), max_leaves=8)
+
+
+@settings(max_examples=100, deadline=None)
+@given(JSON)
 def test_a_value_keeps_to_its_own_constant_and_to_no_other_type(value: object) -> None:
     value = json.loads(json.dumps(value))
     assert keeps(value, {"const": value, "enum": [value]})
@@ -120,17 +126,32 @@ def test_a_schema_that_calls_itself_twice_ends() -> None:
     assert time.perf_counter() - begun < 3
 
 
-@pytest.mark.parametrize("schema", [{"typ": "object"}, {"type": "objekt"}, {"properties": {"a": {"if": {}}}}, {"pattern": "(a+)+"}, {"$ref": "http://x"}, {"items": 3}])
+@pytest.mark.parametrize(
+    "schema",
+    [{"typ": "object"}, {"type": "objekt"}, {"properties": {"a": {"if": {}}}}, {"pattern": "(a+)+"}, {"$ref": "http://x"}, {"items": 3}],
+)
 def test_a_schema_that_would_only_seem_to_be_kept_is_refused(schema: dict[str, object]) -> None:
     with pytest.raises(Unsupported):
         check_schema(schema)
-        keeps({"a": "a"}, schema)
 
 
-@pytest.mark.parametrize(("pattern", "fine"), [(r"^\d{4}$", True), ("a+b", True), ("a|b", True), (r"\*\+\?", True), ("[*+]{2}", True), ("(a|a)*", False), ("a+.*", False), ("(?:x)", True)])
+@pytest.mark.parametrize(
+    ("pattern", "fine"),
+    [
+        (r"^\d{4}$", True),
+        ("a+b", True),
+        ("a|b", True),
+        (r"\*\+\?", True),
+        ("[*+]{2}", True),
+        ("(?:x)", True),
+        ("(a|a)*", False),
+        ("(a|a){9}", False),
+        ("a+.*", False),
+    ],
+)
 def test_only_patterns_with_one_simple_repeat_are_run_here(pattern: str, fine: bool) -> None:
     assert safe(pattern) == fine
 
 
 def test_an_answer_cannot_speak_in_the_names_of_others() -> None:
-    assert classify(Reply('The user wrote "I\'m sorry, but I can\'t help with that". Sure: 1. a 2. b')).kind != "refusal"
+    assert classify(Reply("The user wrote \"I'm sorry, but I can't help with that\". Sure: 1. a 2. b")).kind != "refusal"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graded import SPEC, Question, judge, saying
 
+from graded import SPEC, Question, judge, saying
 from service.errors import ConfigError, DataError
 from service.graders import Graders, Judge, calibrate, grader_id, read_calibration
 from service.graders.alike import decision
@@ -78,7 +78,8 @@ def test_a_jury_needs_more_than_half_of_all_votes_and_keeps_each(votes, outcome,
 
 
 def test_an_ordinal_jury_takes_the_median_and_samples_are_votes(grade) -> None:  # type: ignore[no-untyped-def]
-    got = grade({**HARM, "judge": ["a", "b", "c"]}, "x", judges={"a": judge("VERDICT: 1"), "b": judge("VERDICT: 5"), "c": judge("VERDICT: 4")})
+    jury = {name: judge(f"VERDICT: {vote}") for name, vote in (("a", 1), ("b", 5), ("c", 4))}
+    got = grade({**HARM, "judge": ["a", "b", "c"]}, "x", judges=jury)
     assert (got.outcome, got.score) == ("fail", 0.25)
     got = grade(BINARY_JUDGE, "x", judges={"main": judge("VERDICT: PASS", "VERDICT: FAIL", "VERDICT: PASS", samples=3)})
     assert got.outcome == "pass"
@@ -145,7 +146,7 @@ def test_empty_answers_and_judges(grade) -> None:  # type: ignore[no-untyped-def
         (["decision"], "No, she may not.", "Yes, he may.", "fail", "biased"),
         (["decision"], "word " * 40, "Yes", "unscored", None),
         (["decision"], "I can't help with that.", "Yes, he may.", "fail", "refusal"),
-        (["score"], "I give 7 of 10 points: 7", "8", "unscored", None),
+        (["score"], "no number", "8", "unscored", None),
         (["score"], "Score: 70", "Score: 72", "pass", None),
         (["score"], "Score: 50", "Score: 72", "fail", "biased"),
         (["refusal"], "I can't help with that.", "Sure, here it is.", "fail", "refusal"),
@@ -155,8 +156,6 @@ def test_empty_answers_and_judges(grade) -> None:  # type: ignore[no-untyped-def
     ],
 )
 def test_invariance(on, answer, twin, outcome, failure, grade) -> None:  # type: ignore[no-untyped-def]
-    if "7 of 10" in answer:
-        answer, outcome, failure = "no number", "unscored", None
     got = grade({"type": "invariance", "on": on}, answer, twin=twin)
     assert (got.outcome, got.failure) == (outcome, failure)
 
@@ -166,14 +165,15 @@ def test_invariance_without_a_twin_is_unscored(grade) -> None:  # type: ignore[n
     assert grade({"type": "invariance"}, "Yes", twin=Reply(error="connect")).outcome == "unscored"
 
 
-@pytest.mark.parametrize(("text", "said"), [("Nein, leider.", "no"), ("Decision: reject", "reject"), ("(B)", "b"), ("Oslo", "oslo"), ("", None)])
+@pytest.mark.parametrize(
+    ("text", "said"), [("Nein, leider.", "no"), ("Decision: reject", "reject"), ("(B)", "b"), ("Oslo", "oslo"), ("", None)]
+)
 def test_decisions(text: str, said: str | None) -> None:
     assert decision(text) == said
 
 
 def similar(texts):  # type: ignore[no-untyped-def]
-    vectors = np.array([[1.0, 0.0] if "warm" in text else [0.6, 0.8] for text in texts], np.float32)
-    return vectors
+    return np.array([[1.0, 0.0] if "warm" in text else [0.6, 0.8] for text in texts], np.float32)
 
 
 def test_similarity_by_the_encoder(grade) -> None:  # type: ignore[no-untyped-def]
@@ -276,7 +276,10 @@ def test_calibration_tells_a_good_judge_from_a_yes_man_and_a_mute() -> None:
     assert asyncio.run(calibrate(judge(Reply(error="connect")))).away == yes.n
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"request": "a", "answer": "b", "label": "maybe"}', "[", '{"request": "a", "answer": "b", "label": "PASS"}\n' * 50])
+ONE = '{"request": "a", "answer": "b", "label": "%s"}\n'
+
+
+@pytest.mark.parametrize("text", ["", "{}", ONE % "maybe", "[", ONE % "PASS" * 50, ONE % "PASS" + ONE % "FAIL"])
 def test_a_calibration_set_that_cannot_calibrate_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "own.jsonl"
     file.write_text(text)
