@@ -57,7 +57,11 @@ class _Weights:
 
 def _budgets(config: Config) -> Table:
     """Who got what of both budgets: a line for each stream of a model, one for all its slices together."""
-    models = {name: _Weights(m.weight, tuple(m.slices.values), m.slices.weight) for name, m in config.models.items()}
+    probed = {target.monitors for target in config.targets.values()} if config.probes.packs else set()
+    models = {
+        name: _Weights(m.weight, tuple(m.slices.values), m.slices.weight, config.probes.weight if name in probed else 0.0)
+        for name, m in config.models.items()
+    }
     keys, parts = layout(models), shares(models)
     table = Table(
         "model", "stream", "owner", "tickets", "one false ticket per", "threshold", "pages", "one false page per", "threshold", box=None

@@ -176,6 +176,8 @@ class Probing:
             slice=where.slice,
             kind=planned.kind,
         )
+        if not self.incidents.levels(planned.key):
+            stream.record.forget(n - rows[-1].n, x - rows[-1].x)  # the newest round is not learned yet
         self.incidents.begin(incident, n, x, _NO_PROMPTS, backlog=False)
         stream.watch_recovery(where.level, on=True)
 
