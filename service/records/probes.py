@@ -192,7 +192,7 @@ class Round:
         complete: False is inconclusive: it updates nothing but the streams of errors; ``reason`` says why.
         counts: category -> counts.
         calls, tokens, money: spent by this round, by every target asked.
-        beside: role of the model that ``worse`` and ``better`` are about.
+        beside: role of the model that ``worse`` and ``better`` are about; ``live`` when nothing was asked beside it.
         seconds95: time that 95% of the live model's answers took at most; None when it was not measured.
     """
 

@@ -11,6 +11,9 @@ from service.records.probes import Counts, Role, Round, RoundKind
 ROUND = "probe.round"
 """Kind of the command that tells one round."""
 
+LARGEST = 2_147_483_647
+"""Of a count."""
+
 _FLOATS = ("scheduled", "started", "ended", "money")
 _WHOLE = ("items", "calls", "tokens")
 _CATEGORIES = 1000
@@ -29,12 +32,12 @@ def read_round(arguments: Mapping[str, Any]) -> Round:
         told = Round(**{**known, "counts": _counts(arguments.get("counts"))})
     except TypeError:
         raise ValueError("a field of the round is missing") from None
-    for name in ("id", "model_name", "target", "suite", "key", "revision", "reason"):
+    for name in ("id", "model_name", "target", "suite", "key", "revision", "reason", "kind", "role", "beside"):
         if not isinstance(getattr(told, name), str):
             raise ValueError(f"{name} must be text")
     for name in (*_FLOATS, *_WHOLE):
         value = getattr(told, name)
-        whole = isinstance(value, int) and value >= 0
+        whole = isinstance(value, int) and 0 <= value <= LARGEST
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or (name in _WHOLE and not whole):
             raise ValueError(f"{name} must be a number")
     if told.kind not in get_args(RoundKind) or not {told.role, told.beside} <= {*get_args(Role)}:
@@ -52,7 +55,7 @@ def _counts(given: Any) -> dict[str, Counts]:
         raise ValueError("counts must be an object")
     found = {}
     for category, values in given.items():
-        whole = isinstance(values, list | tuple) and all(type(value) is int and value >= 0 for value in values)
+        whole = isinstance(values, list | tuple) and all(type(value) is int and 0 <= value <= LARGEST for value in values)
         if not whole or len(values) != len(Counts._fields):
             raise ValueError("counts must hold six whole numbers of each category")
         counts = Counts(*values)

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,14 @@ from service.decider.expectations import Refused
 from service.decider.incidents import Incidents
 from service.decider.incidents import Place as Where
 from service.decider.probing import words
+from service.decider.probing.counting import Counted, count
 from service.decider.probing.deployments import ANNOUNCED, Deployment, Deployments
-from service.decider.probing.layout import SUITE_WIDE, Place, Planned, plan
+from service.decider.probing.layout import Place, Planned, plan
 from service.decider.probing.stream import NO_ROWS, Stream
 from service.decider.probing.suite import Suite
 from service.decider.probing.tap import Tap
 from service.records import Command, Incident, Verdict
-from service.records.probes import Counts, ProbeStream, Round
+from service.records.probes import ProbeStream, Round
 from service.records.probes_json import read_round
 
 REMEMBERED = 10_000
@@ -33,17 +34,6 @@ OURS = frozenset({"budget", "cancelled", "blind"})
 """Reasons of an incomplete round that say nothing about the target."""
 
 _NO_PROMPTS: NDArray[np.int64] = np.zeros(BINS, np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """A round of one stream: ``n`` answers, ``x`` of them bad, ``base`` as in a row, ``bet`` what the detector counts."""
-
-    n: int
-    x: int
-    base: int | None
-    bet: tuple[int, int]
-    well: tuple[int, int]
 
 
 class Probing:
@@ -102,17 +92,17 @@ class Probing:
         if told.kind == "fingerprint" and self.deployments.announced(place.model_name, told.ended):
             suite.inconclusive(told, "a deployment was announced")
             return
-        if told.complete:
+        judges = drifting.intersection(judge for stream in found for judge in stream.planned.of.judges)
+        if told.complete and not judges:
             suite.take(told)
         else:
-            suite.inconclusive(told, told.reason)
+            suite.inconclusive(told, told.reason if not told.complete else f"judge {min(judges)} drifts")
         for stream in found:
             if not told.complete and (stream.planned.question != "probe_errors" or told.reason in OURS):
                 continue
-            if judges := drifting.intersection(stream.planned.of.judges):
-                suite.inconclusive(told, f"judge {min(judges)} drifts")
+            if drifting.intersection(stream.planned.of.judges):
                 continue
-            counted = _counted(stream.planned, told)
+            counted = count(stream.planned, told)
             if counted is not None and counted.n:
                 yield self._step(stream, told, counted)
 
@@ -121,7 +111,7 @@ class Probing:
         keys = [StreamKey(*where[:3]) for where in self.incidents.places(model)]
         return {self.streams[key].planned.of.target for key in keys if key.stream == "probe_judge"}
 
-    def _step(self, stream: Stream, told: Round, counted: _Counted) -> Verdict:
+    def _step(self, stream: Stream, told: Round, counted: Counted) -> Verdict:
         key, question = stream.planned.key, stream.planned.question
         quiet = not self.incidents.levels(key)
         said = stream.take(told.ended, counted.n, counted.x, counted.base, counted.bet)
@@ -176,6 +166,8 @@ class Probing:
             slice=where.slice,
             kind=planned.kind,
         )
+        if not self.incidents.levels(planned.key):
+            stream.record.forget(n - rows[-1].n, x - rows[-1].x)  # the newest round is not learned yet
         self.incidents.begin(incident, n, x, _NO_PROMPTS, backlog=False)
         stream.watch_recovery(where.level, on=True)
 
@@ -246,7 +238,7 @@ class Probing:
         judged = suite.complete or stream.planned.question == "probe_errors"
         return "ok" if judged and stream.rows else "insufficient"
 
-    def _verdict(self, stream: Stream, told: Round, counted: _Counted) -> Verdict:
+    def _verdict(self, stream: Stream, told: Round, counted: Counted) -> Verdict:
         n, x, since = self.shown(stream)
         low, high = share_interval(x, n, 1.0)
         rows = stream.since(since if since is not None else told.ended - self.period)
@@ -305,22 +297,3 @@ class Probing:
         for where in self.incidents.places():
             if StreamKey(*where[:3]) not in self.streams:
                 self.incidents.end(where, "configuration", time, "monitor", "these probes are no longer configured")
-
-
-def _counted(planned: Planned, told: Round) -> _Counted | None:
-    """What a round says of one stream; None where it says nothing."""
-    if planned.question in SUITE_WIDE:
-        n, unscored, error = (sum(getattr(counts, name) for counts in told.counts.values()) for name in ("n", "unscored", "error"))
-        all_, bad = (n + unscored + error, error) if planned.question == "probe_errors" else (n + unscored, unscored)
-        return _Counted(all_, bad, None, (all_, bad), (all_, bad))
-    if planned.question == "probe_judge":
-        n, bad = (sum(getattr(counts, name) for counts in told.counts.values()) for name in ("n", "bad"))
-        return _Counted(n, bad, None, (n, bad), (n, bad))
-    counts = told.counts.get(planned.of.category, Counts())
-    n, bad, only_live, only_base = counts.n, counts.bad, counts.worse, counts.better
-    if planned.question == "probe":
-        beside = planned.of.paired and told.beside == "base"
-        return _Counted(n, bad, bad - only_live + only_base if beside else None, (n, bad), (n, bad))
-    if told.beside != "base":
-        return None
-    return _Counted(n, only_live, only_base, (only_live + only_base, only_live), (n, max(only_live - only_base, 0)))

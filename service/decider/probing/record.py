@@ -39,7 +39,7 @@ class Accepted:
 
 @dataclass(slots=True)
 class Tally:
-    """Answers of one key and revision. ``learned_*``: those while no incident of the stream was open. ``alarmed``: one was."""
+    """Answers of one key and revision. ``learned_*``: those outside of changes that were told. ``alarmed``: an incident was open."""
 
     key: str
     revision: str
@@ -113,6 +113,12 @@ class Record:
         if quiet:
             tally.learned_n, tally.learned_bad = tally.learned_n + n, tally.learned_bad + bad
         return quiet and self._settle(tally, time)
+
+    def forget(self, n: int, bad: int) -> None:
+        """Rounds that were learned belong to a change that has only now been told: take them out of what answers now."""
+        if (now := self.now) is not None:
+            now.learned_n = max(now.learned_n - n, 0)
+            now.learned_bad = min(max(now.learned_bad - bad, 0), now.learned_n)
 
     def accept(self, time: float, actor: str, reason: str) -> Tally | None:
         """A person takes what answers now as the record, as it is; the tally that became it, None without an answer."""

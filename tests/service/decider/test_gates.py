@@ -129,12 +129,12 @@ def test_only_live_targets_are_read() -> None:
 def test_the_gate_is_wrong_in_few_of_many_releases() -> None:
     """Each test alone is wrong with a probability of at most 5%, however often it is read; the record is known exactly enough here."""
     failed = passed = 0
-    for seed in range(20):
+    for seed in range(12):
         rounds = Rounds(stream(items=50), seed=seed, gates={"release": {"model": "bot", "stage": "A"}}).run(40, 0.1)
         verdicts = {rounds.run(1, 0.1, key="key-2").gate().verdict for _ in range(25)}
         failed += "fail" in verdicts
         broken = Rounds(stream(items=50), seed=seed, gates={"release": {"model": "bot", "stage": "A"}}).run(40, 0.1)
         verdicts = {broken.run(1, 0.2, key="key-2").gate().verdict for _ in range(25)}
         passed += "pass" in verdicts
-    assert failed <= 3
-    assert passed <= 3
+    assert failed <= 2
+    assert passed <= 2

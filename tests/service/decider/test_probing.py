@@ -39,7 +39,10 @@ def test_a_round_survives_its_way_as_json() -> None:
         {"counts": {"a": [20, 1, 0, 0, 2, 0]}},
         {"counts": {"a": [20, 1]}},
         {"counts": [1]},
+        {"counts": {"a": [10**30, 1, 0, 0, 0, 0]}},
         {"kind": "party"},
+        {"role": ["live"]},
+        {"scheduled": None},
         {"beside": "nobody"},
         {"ended": float("nan")},
         {"complete": "yes"},
@@ -84,6 +87,22 @@ def test_a_model_that_breaks_while_it_is_learned_opens_a_ticket_and_does_not_bec
     assert view.record is not None
     assert view.record.bad / view.record.n < 0.1
     assert rounds.pages() == []
+    record = rounds.run(60, 0.02).view().record
+    assert record is not None
+    assert record.n >= 400
+    assert record.bad / record.n < 0.05
+
+
+def test_the_next_change_begins_after_the_one_that_was_closed() -> None:
+    rounds = learned()
+    rounds.until("page", rate=0.5)
+    first = next(each for each in rounds.open() if each.level == "page")
+    for incident in rounds.open():
+        rounds.log.command("incident.close", time=rounds.now, incident=incident.id, verdict="monitor")
+    closed = rounds.absorb().now
+    rounds.until("page", rate=0.5)
+    second = next(each for each in rounds.open() if each.level == "page")
+    assert first.change_start < closed < second.change_start
 
 
 def test_a_change_that_is_real_pages_and_says_what_it_is() -> None:

@@ -51,15 +51,15 @@ def test_canaries_that_do_not_come_back_within_two_intervals_blind_the_model() -
 
 def test_a_canary_that_came_back_says_nothing_of_later_ones() -> None:
     gateway = Gateway()
-    gateway.run(1)
-    gateway.heartbeat(START + 60.0, live=START + 30.0)
-    gateway.run(3)
-    seen = gateway.at(4.0)
+    gateway.run(4)
+    gateway.heartbeat(gateway.now, live=START + HOUR + 30.0)
+    assert gateway.at(3.9).blind == ()
+    seen = gateway.at(4.1)
     assert seen.blind
     saved = gateway.decider.snapshot()
     again = Decider(watched(), gateway.config, probes=[FACTS])
     again.restore(saved)
-    assert again.picture(active=True, now=START + 4.0 * HOUR).blind == seen.blind
+    assert again.picture(active=True, now=START + 4.1 * HOUR).blind == seen.blind
 
 
 def test_rounds_without_an_answer_and_replayed_time_blind_nothing() -> None:
