@@ -14,28 +14,34 @@ from numpy.typing import ArrayLike, NDArray
 from detectors.contract import Evidence, State, require_version
 
 VERSION = 1
+CAP = 1 / 3
+"""A window's L is capped at rate^-CAP: no single window, however wild, crosses."""
+
 LARGEST_EXPONENT = 700.0  # exp() of more overflows; the cap on L lies far below
 
 
 class Recursion:
     """S streams of K components each, at the levels ticket and page.
 
-    M stays in linear scale: the cap r^(-1/3) on L and the crossing at 1 bound it above, r is added before every step, so it can neither
+    M stays in linear scale: the cap on L and the crossing at 1 bound it above, r is added before every step, so it can neither
     overflow nor get stuck at 0. Cost of an update: about 0.1 ms at 400 streams of 7 components.
     """
 
-    def __init__(self, rates: NDArray[np.float64], weights: NDArray[np.float64], evidence: NDArray[np.float64]) -> None:
+    def __init__(
+        self, rates: NDArray[np.float64], weights: NDArray[np.float64], evidence: NDArray[np.float64], power: NDArray[np.float64]
+    ) -> None:
         """Take checked arrays; use :meth:`fit` or :meth:`restore`. ``rates`` (2, S), ``weights`` (K,), ``evidence`` (2, K, S)."""
-        self._rates, self._weights, self._evidence = rates, weights, evidence
+        self._rates, self._weights, self._evidence, self._power = rates, weights, evidence, power
         self._prepare()
 
     @classmethod
-    def fit(cls, *, ticket_rate: ArrayLike, page_rate: ArrayLike, weights: ArrayLike) -> Self:
+    def fit(cls, *, ticket_rate: ArrayLike, page_rate: ArrayLike, weights: ArrayLike, power: ArrayLike = CAP) -> Self:
         """Start S streams with no evidence.
 
         Args:
             ticket_rate: (S,) float64 in [0, 1), false tickets accepted per window; 0 disables tickets. page_rate: the same for pages.
             weights: (K,) float64, not negative, summing to 1: the mixture.
+            power: (S,) or one number in (0, 1]: no single L counts for more than rate^-power; 1 lets one window cross.
 
         Raises:
             ValueError: a value outside its range, or arrays of different length.
@@ -45,13 +51,16 @@ class Recursion:
             raise ValueError("weights must be a one-dimensional array of shares that sum to 1")
         ticket = np.array(ticket_rate, np.float64)
         rates = np.stack([_rates(name, value, ticket.size) for name, value in (("ticket_rate", ticket), ("page_rate", page_rate))])
-        return cls(rates, mixture, np.zeros((2, mixture.size, ticket.size)))
+        powers = np.broadcast_to(np.asarray(power, np.float64), ticket.shape)
+        if not ((powers > 0) & (powers <= 1)).all():
+            raise ValueError("power must be in (0, 1]")
+        return cls(rates, mixture, np.zeros((2, mixture.size, ticket.size)), powers)
 
     def _prepare(self) -> None:
         self._enabled = self._rates > 0
         safe = np.where(self._enabled, self._rates, 1.0)
         self._log10_rate = np.log10(safe)
-        self._cap = safe ** (-1 / 3)
+        self._cap = safe**-self._power
 
     @property
     def rates(self) -> NDArray[np.float64]:

@@ -16,6 +16,9 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from service import probe_metrics
+from service.probe_metrics import ProbeReading
+
 try:
     VERSION = version("tiltmeter")
 except PackageNotFoundError:
@@ -52,7 +55,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("tiltmeter_model_info", "gauge", "Bundle a model is compared with; always 1.", ("model_name", "bundle", "owner", "encoder")),
     Definition("tiltmeter_inference_info", "gauge", "Runtime and device the graphs run on; always 1.", ("runtime", "device")),
     Definition("tiltmeter_prompts_total", "counter", "Prompts scored and counted in the ledger by this worker.", ("model_name",)),
-    Definition("tiltmeter_rejected_total", "counter", "Records that could not be decoded, by reason.", ("reason",)),
+    Definition("tiltmeter_rejected_total", "counter", "Records that are no prompt, by reason; canary is a probe of ours.", ("reason",)),
     Definition("tiltmeter_replaced_times_total", "counter", "Records whose own time was not believed: the transport's counted instead."),
     Definition("tiltmeter_lost_records_total", "counter", "Records that were gone from the topic before they were read."),
     Definition("tiltmeter_lost_dead_letters_total", "counter", "Records that the dead-letter topic would not take."),
@@ -159,6 +162,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         "Incidents the shadow would have opened since it is one, those of slices included.",
         ("model_name", "level"),
     ),
+    *(Definition(name, "gauge", help_, labels) for name, help_, labels in probe_metrics.DEFINITIONS),
 )
 """In the order in which they are exported and documented."""
 
@@ -305,6 +309,7 @@ class DeciderReading:
     incidents: Mapping[tuple[str, str], int] = field(default_factory=dict)
     opened: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
     shadows: Sequence[ShadowReading] = ()
+    probes: ProbeReading = field(default_factory=ProbeReading)
     stages: Mapping[str, Timing] = field(default_factory=dict)
 
 
@@ -440,6 +445,8 @@ def _streams(decider: DeciderReading) -> dict[str, list[Sample]]:
         threshold += [((*place, level), value) for level, value in stream.thresholds.items() if value is not None]
         state += [((*place, name), float(stream.state == name)) for name in STATES]
         opened += [((*place, level), float(decider.opened.get((*place, level), 0))) for level in LEVELS]
+    for probe in decider.probes.streams:
+        opened += [((*probe.place, level), float(decider.opened.get((*probe.place, level), 0))) for level in LEVELS]
     return samples
 
 
@@ -461,6 +468,7 @@ def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[S
     return {
         **_streams(decider),
         **_shadows(decider.shadows),
+        **probe_metrics.samples(decider.probes),
         "tiltmeter_watermark_timestamp_seconds": _single(decider.watermark),
         "tiltmeter_last_checkpoint_timestamp_seconds": _single(decider.last_checkpoint),
         "tiltmeter_open_windows": _single(decider.open_windows),

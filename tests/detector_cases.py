@@ -13,8 +13,10 @@ from detectors.embedding_shift import EmbeddingShift
 from detectors.features import FEATURES
 from detectors.flag_rate import FlagRate
 from detectors.likelihood import RISE
+from detectors.paired import Paired
 from detectors.recovery import Recovery
 from detectors.recursion import Recursion
+from detectors.rounds import RoundRate
 from detectors.sketch import BINS, FIXED_POINT, LENGTHS, Sketch
 from detectors.topic_baseline import TopicBaseline
 from detectors.topic_mix import TopicMix, mixture
@@ -113,6 +115,27 @@ class FlagRateCase(Case):
 
     def make(self, p):
         return FlagRate.fit(null=p.null, design_effect=p.effect, ticket_rate=p.ticket, page_rate=p.page)
+
+    def feed(self, detector, window, p):
+        return _said(detector.update(_windows(window[1])))
+
+
+class RoundRateCase(Case):
+    kind = RoundRate
+
+    def make(self, p):
+        return RoundRate.fit(null=p.null, ticket_rate=p.ticket, page_rate=p.page, critical=p.effect < 4)
+
+    def feed(self, detector, window, p):
+        return _said(detector.update(_windows(window[1])))
+
+
+class PairedCase(Case):
+    kind = Paired
+    empty_is_time = True  # a round in which both got the same right is a round
+
+    def make(self, p):
+        return Paired.fit(ticket_rate=p.ticket, page_rate=p.page, margin=0.2)
 
     def feed(self, detector, window, p):
         return _said(detector.update(_windows(window[1])))
@@ -265,6 +288,8 @@ class CombinedCase(Case):
 
 CASES: tuple[Case, ...] = (
     FlagRateCase(),
+    RoundRateCase(),
+    PairedCase(),
     RecoveryCase(),
     ChangePointCase(),
     TopicMixCase(),

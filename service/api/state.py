@@ -11,7 +11,7 @@ from service.api.view import Status
 from service.metrics import Reading
 from service.records import AuditEntry, Command, Incident, Verdict
 from service.source.http import Counted
-from service.store import Example, WindowRow
+from service.store import Example, ProbeHistory, WindowRow
 
 
 class Ingest(Protocol):
@@ -72,6 +72,11 @@ class Queries(Protocol):
         """One incident by id."""
         ...
 
+    @property
+    def probes(self) -> ProbeHistory:
+        """What the canaries answered."""
+        ...
+
     def examples(
         self,
         model: str,
@@ -102,6 +107,8 @@ class AppState:
         token: bearer token for everything that writes; open_writes: take writes without one (the demonstration).
         keep_text: seconds that redacted texts are kept; None where storing text is switched off.
         show_examples: whether the texts behind an incident are shown, to who has the token.
+        probes: what is asked and what came of it, as plain values; None where nothing is asked by this process.
+        ask_now: asks the suites of a target and a name (None: all); ids of the rounds, None where this is not the active decider.
         patience: seconds a post waits to be counted before it is told to ask again.
     """
 
@@ -120,6 +127,8 @@ class AppState:
     max_body_bytes: int = 8_000_000
     keep_text: float | None = None
     show_examples: bool = False
+    probes: Callable[[], Mapping[str, Any] | None] = lambda: None
+    ask_now: Callable[[str | None, str | None], Sequence[str] | None] = lambda target, suite: None
     patience: float = 60.0
     clock: Callable[[], float] = time.time
 

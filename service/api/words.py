@@ -23,6 +23,11 @@ STREAMS = {
     "length": ("Length", "share of the one range of tokens that moved most"),
     "truncation": ("Cut off", "share of prompts cut at the encoder's limit"),
     "volume": ("Volume", "share of blocks (15 or 60 min) with far fewer or more prompts than usual at their hour of the week"),
+    "probe": ("Probes", "share of bad answers in one category of a suite"),
+    "probe_paired": ("Probes beside the base model", "items that only this model got wrong"),
+    "probe_errors": ("Probes without an answer", "share of items that got none"),
+    "probe_unscored": ("Probes not graded", "share of answers that no grader could tell"),
+    "probe_judge": ("Judge", "share of labelled answers that it got wrong"),
 }
 
 TICKET_ONLY = ("new_topic", "language", "length", "truncation", "volume")

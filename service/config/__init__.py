@@ -1,9 +1,10 @@
 """The configuration: one YAML file, unknown keys refused with the nearest known key, secrets by environment or file only."""
 
+from service.config.base import Budget, Seconds, Settings
 from service.config.loading import effective, load
-from service.config.secrets import bearer_token, database_url, kafka_options, masked, store_url
+from service.config.probing import Daily, Endpoint, Gate, Judge, Probes, Rate, Rest, Sampling, Target, Timeouts
+from service.config.secrets import api_key, bearer_token, canary_key, database_url, kafka_options, masked, store_url
 from service.config.settings import (
-    Budget,
     Budgets,
     Compute,
     Config,
@@ -18,8 +19,6 @@ from service.config.settings import (
     KafkaLedger,
     KafkaSource,
     Model,
-    Seconds,
-    Settings,
     Slices,
     SqlLedger,
     Windows,
@@ -31,22 +30,34 @@ __all__ = [
     "Compute",
     "Config",
     "Curation",
+    "Daily",
     "Detection",
+    "Endpoint",
     "Fields",
     "FileSource",
     "FirstContact",
+    "Gate",
     "Http",
     "HttpSource",
+    "Judge",
     "Kafka",
     "KafkaLedger",
     "KafkaSource",
     "Model",
+    "Probes",
+    "Rate",
+    "Rest",
+    "Sampling",
     "Seconds",
     "Settings",
     "Slices",
     "SqlLedger",
+    "Target",
+    "Timeouts",
     "Windows",
+    "api_key",
     "bearer_token",
+    "canary_key",
     "database_url",
     "effective",
     "kafka_options",

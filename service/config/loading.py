@@ -64,16 +64,7 @@ def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
     ``TILTMETER_STORE``. Raises ConfigError with one line for each mistake.
     """
     path = Path(path)
-    text = _text(path)
-    try:
-        data = yaml.load(text, Loader=_Loader)
-        lines = _lines(yaml.compose(text, Loader=_Loader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{place}: not YAML: {getattr(error, 'problem', None) or 'cannot be read'}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: nested too deeply") from None
+    data, lines = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected a mapping with the keys {', '.join(Config.model_fields)}")
     problems = [
@@ -93,6 +84,19 @@ def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
     _check_examples(path, lines, config)
     _check_options(path, lines, config)
     return config
+
+
+def read_yaml(path: Path) -> tuple[Any, dict[KeyPath, int]]:
+    """What a YAML file holds, and the line of every key. Raises ConfigError: not there, not UTF-8, not YAML, a key written twice."""
+    text = _text(path)
+    try:
+        return yaml.load(text, Loader=_Loader), _lines(yaml.compose(text, Loader=_Loader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ConfigError(f"{place}: not YAML: {getattr(error, 'problem', None) or 'cannot be read'}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply") from None
 
 
 def effective(config: Config) -> str:
@@ -127,7 +131,9 @@ def _lines(node: yaml.Node | None, path: KeyPath = ()) -> dict[KeyPath, int]:
             found.update(_lines(value, here))
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            found[(*path, str(index))] = value.start_mark.line + 1
+            here = (*path, str(index))
+            found[here] = value.start_mark.line + 1
+            found.update(_lines(value, here))
     return found
 
 

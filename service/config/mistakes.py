@@ -1,9 +1,9 @@
 """What is wrong with a configuration, in one line: file, line, key, what was given and what was expected."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -17,6 +17,12 @@ KeyPath = tuple[str, ...]
 
 _NAME = "[key]"
 """How pydantic says that it means a key of a dictionary, not its value."""
+
+
+class Private(NamedTuple):
+    """Stands for a text that is not shown."""
+
+    length: int
 
 
 def where(file: Path, lines: Mapping[KeyPath, int], key: KeyPath) -> str:
@@ -36,13 +42,17 @@ def _branches(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _kind(model: type[BaseModel]) -> str | None:
-    field = model.model_fields.get("kind")
+    field = model.model_fields.get("kind") or model.model_fields.get("type")
     return str(get_args(field.annotation)[0]) if field is not None and get_origin(field.annotation) is Literal else None
 
 
-def _resolve(location: Sequence[int | str]) -> tuple[KeyPath, list[type[BaseModel]], FieldInfo | None]:
+def _field(model: type[BaseModel], name: str) -> FieldInfo | None:
+    return model.model_fields.get(name) or next((field for field in model.model_fields.values() if field.alias == name), None)
+
+
+def _resolve(root: type[BaseModel], location: Sequence[int | str]) -> tuple[KeyPath, list[type[BaseModel]], FieldInfo | None]:
     """Where in the file pydantic means: (key path without union tags, models that hold its last key, setting it is or lies in)."""
-    models: list[type[BaseModel]] = [Config]
+    models: list[type[BaseModel]] = [root]
     holders: list[type[BaseModel]] = []
     path: list[str] = []
     setting: FieldInfo | None = None
@@ -55,13 +65,14 @@ def _resolve(location: Sequence[int | str]) -> tuple[KeyPath, list[type[BaseMode
             continue
         if name == _NAME:
             break
+        if path and not models and not in_dictionary and isinstance(step, str):
+            continue  # a branch of a union of plain types
         path.append(name)
         holders = models
-        if in_dictionary:
+        if in_dictionary or isinstance(step, int):
             in_dictionary = False
             continue
-        field = next((model.model_fields[name] for model in models if name in model.model_fields), None)
-        setting = field or (setting if isinstance(step, int) else None)
+        field = setting = next((found for model in models if (found := _field(model, name)) is not None), None)
         in_dictionary = field is not None and get_origin(field.annotation) is dict
         models = list(_branches(field.annotation)) if field else []
     return tuple(path), holders, setting
@@ -72,25 +83,39 @@ def _near(name: str, known: Sequence[str]) -> str:
     return f"did you mean '{close[0]}'? " if close else ""
 
 
-def explain(file: Path, lines: Mapping[KeyPath, int], overridden: Mapping[KeyPath, str], detail: ErrorDetails) -> str:
-    """One mistake as ``file:line: key: given VALUE; expected: WHAT (meaning of the setting)``."""
-    path, holders, setting = _resolve(detail["loc"])
+def explain(
+    file: Path,
+    lines: Mapping[KeyPath, int],
+    overridden: Mapping[KeyPath, str],
+    detail: ErrorDetails,
+    root: type[BaseModel] = Config,
+    private: Collection[str] = (),
+) -> str:
+    """One mistake as ``file:line: key: given VALUE; expected: WHAT (meaning of the setting)``.
+
+    ``root`` is what the file holds; values at or under a key of ``private`` are not shown.
+    """
+    path, holders, setting = _resolve(root, detail["loc"])
     variable = overridden.get(path)
     place = f"environment {variable}: {'.'.join(path)}" if variable else where(file, lines, path)
     meaning = f" ({setting.description})" if setting is not None and setting.description else ""
     value, context = detail["input"], detail.get("ctx", {})
+    if isinstance(value, str) and any(key in private for key in path):
+        value = Private(len(value))
     match detail["type"]:
         case "extra_forbidden":
-            known = sorted({name for model in holders for name in model.model_fields})
+            known = sorted({field.alias or name for model in holders for name, field in model.model_fields.items()})
             return f"{place}: unknown key; {_near(path[-1], known)}known here: {', '.join(known)}"
         case "missing":
             return f"{place}: missing; expected: {_expected(detail, setting)}{meaning}"
         case "union_tag_not_found":
-            return f"{place}: given no kind; expected: a key 'kind'{meaning}"
+            tag = str(context["discriminator"]).strip("'")
+            return f"{place}: given no {tag}; expected: a key '{tag}'{meaning}"
         case "union_tag_invalid":
             known = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
             tag = str(context["tag"])
-            return f"{place}.kind: given {_shown(path, tag)}; {_near(tag, known)}expected: {' or '.join(known)}"
+            key = str(context["discriminator"]).strip("'")
+            return f"{place}.{key}: given {_shown(path, tag)}; {_near(tag, known)}expected: {' or '.join(known)}"
         case "literal_error":
             known = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")]
             return f"{place}: given {_shown(path, value)}; {_near(str(value), known)}expected: {' or '.join(known)}{meaning}"
@@ -128,6 +153,8 @@ def _shown(path: KeyPath, value: Any) -> str:
     match value:
         case None:
             return "nothing"
+        case Private():
+            return f"{value.length} characters"
         case bool():
             return str(value).lower()
         case dict() | list():

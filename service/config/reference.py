@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from service.config.settings import Budget, Config, Seconds
+from service.config.base import Budget, Seconds
+from service.config.settings import Config
 
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
 
@@ -27,6 +28,8 @@ def type_name(annotation: Any, field: FieldInfo | None = None) -> str:
     """What a setting takes, in words. ``field``: where the annotation alone does not tell a duration or a budget from a number."""
     if annotation in (Seconds, Budget) or (field is not None and _converted(field)):
         return "budget" if annotation is Budget or (field is not None and "_budget" in str(field.metadata)) else "duration"
+    if annotation is Any:
+        return "anything"
     if annotation in _PLAIN:
         return _PLAIN[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -45,8 +48,9 @@ def _converted(field: FieldInfo) -> bool:
     return any("_seconds" in str(item) or "_budget" in str(item) for item in field.metadata)
 
 
-def _default(field: FieldInfo) -> str:
-    if field.default_factory is not None or field.default == {} or field.default == []:
+def default_text(field: FieldInfo) -> str:
+    """What a setting is when it is left out, in words."""
+    if field.default_factory is not None or field.default in ({}, [], ""):
         return "empty"
     if field.default is PydanticUndefined:
         return "**required**"
@@ -69,7 +73,7 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, 
                 yield from _rows(inner[0], f"{prefix}{name}.")
             continue
         description = (field.description or "Which of the kinds this section is.").replace("|", "\\|")
-        yield f"{prefix}{name}", type_name(field.annotation, field), _default(field), description
+        yield f"{prefix}{name}", type_name(field.annotation, field), default_text(field), description
 
 
 def table(rows: Iterator[tuple[str, str, str, str]]) -> str:
@@ -93,7 +97,7 @@ def reference() -> str:
         elif inner:
             parts.append(f"{heading}\n{table(_rows(inner[0], f'{name}.'))}\n")
     loose = [(name, field) for name, field in Config.model_fields.items() if not _models(field.annotation)]
-    rows = ((name, type_name(field.annotation, field), _default(field), field.description or "") for name, field in loose)
+    rows = ((name, type_name(field.annotation, field), default_text(field), field.description or "") for name, field in loose)
     return "\n".join([*parts, f"### At the top level\n\n{table(rows)}\n"])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from service.config.probing import Endpoint, Probes
 from service.config.settings import Config, Http, Kafka, SqlLedger
 from service.errors import ConfigError
 
@@ -14,6 +15,9 @@ KAFKA_KEY_PASSWORD = "TILTMETER_KAFKA_KEY_PASSWORD"
 LEDGER_PASSWORD = "TILTMETER_LEDGER_PASSWORD"
 STORE_PASSWORD = "TILTMETER_STORE_PASSWORD"
 TOKEN = "TILTMETER_TOKEN"
+CANARY_KEY = "TILTMETER_CANARY_KEY"
+
+_SHORTEST_KEY = 16
 
 MASK = "********"
 
@@ -107,3 +111,32 @@ def store_url(config: Config, environ: Mapping[str, str] | None = None) -> str:
 def bearer_token(settings: Http, environ: Mapping[str, str] | None = None) -> str | None:
     """Token that everything that writes must present; None when none is set."""
     return _read(TOKEN, settings.token_file, os.environ if environ is None else environ)
+
+
+def api_key(name: str, settings: Endpoint, environ: Mapping[str, str] | None = None) -> str | None:
+    """Key of a target or judge; None when the configuration names none.
+
+    ``name``: for the message, such as ``targets.live``. Raises ConfigError when the variable or file that it names holds nothing usable.
+    """
+    if settings.key_env is None and settings.key_file is None:
+        return None
+    variable = settings.key_env or f"the key of {name}"
+    key = _read(variable, settings.key_file, os.environ if environ is None else environ)
+    if key is None:
+        raise ConfigError(f"{name}: key_env names {variable}, and that variable is not set")
+    if not key.isascii() or not key.isprintable():
+        where = settings.key_file or variable
+        raise ConfigError(f"{name}: {where} holds what no HTTP header can carry: expected one line of printable ASCII")
+    return key
+
+
+def canary_key(settings: Probes, environ: Mapping[str, str] | None = None) -> bytes | None:
+    """Secret that signs canaries; None when none is set. Raises ConfigError for one that can be guessed."""
+    key = _read(CANARY_KEY, settings.tag_key_file, os.environ if environ is None else environ)
+    if key is None:
+        return None
+    if len(key.encode()) < _SHORTEST_KEY:
+        raise ConfigError(
+            f"probes: the key that signs canaries ({settings.tag_key_file or CANARY_KEY}): expected at least {_SHORTEST_KEY} bytes"
+        )
+    return key.encode()

@@ -1,50 +1,13 @@
 """Every setting, its type, its default and what it means, once; docs/configuration.md is checked against this file."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-_UNITS = {
-    **dict.fromkeys(("", "s", "sec", "second"), 1),
-    **dict.fromkeys(("m", "min", "minute"), 60),
-    **dict.fromkeys(("h", "hour"), 3600),
-    **dict.fromkeys(("d", "day"), 86400),
-    **dict.fromkeys(("w", "week"), 604800),
-}
-_NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
-
-
-def _seconds(value: Any) -> Any:
-    """``90 days`` or ``30s`` in seconds; numbers are seconds already and are left to pydantic."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(rf"\s*{_NUMBER}\s*([a-z]*?)s?\s*", value)
-    if match is None or match[2] not in _UNITS:
-        raise ValueError("expected a duration such as '30s', '5 min', '2 h' or '7 days'")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def _budget(value: Any) -> float:
-    """``1 per 90 days`` as the seconds that one false alarm is worth."""
-    if isinstance(value, str) and (match := re.fullmatch(rf"\s*{_NUMBER}\s+per\s+(.+)", value)) and float(match[1]) > 0:
-        period = match[2] if match[2][0].isdigit() else f"1 {match[2]}"
-        seconds = float(_seconds(period))
-        if seconds > 0:
-            return seconds / float(match[1])
-    raise ValueError("expected a budget such as '1 per 90 days'")
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds)]
-Budget = Annotated[float, BeforeValidator(_budget)]
-
-
-class Settings(BaseModel):
-    """Base of every section: frozen, unknown keys and infinite numbers refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from service.config.base import Budget, Seconds, Settings
+from service.config.probing import Gate, Judge, Probes, Target
 
 
 class Fields(Settings):
@@ -264,6 +227,10 @@ class Config(Settings):
     detection: Detection = Field(default_factory=Detection, description="What counts as a change.")
     curation: Curation = Field(default_factory=Curation, description="Strange prompts kept for labelling; off unless switched on.")
     explain: Explain = Field(default_factory=Explain, description="What an incident tells beside its words and numbers.")
+    targets: dict[str, Target] = Field(default_factory=dict, description="Endpoints that are probed, by name.")
+    judges: dict[str, Judge] = Field(default_factory=dict, description="Models that grade answers, by name.")
+    probes: Probes = Field(default_factory=Probes, description="What is asked, how often, and how far that may go.")
+    gates: dict[str, Gate] = Field(default_factory=dict, description="Questions of a release pipeline, by name.")
     http: Http = Field(default_factory=Http, description="The web server.")
     compute: Compute = Field(default_factory=Compute, description="Where the graphs run.")
     instance: str | None = Field(

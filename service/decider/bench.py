@@ -1,6 +1,6 @@
 """One bundle of each model under judgement: its streams, its incidents and what it has learned. In force, or as a shadow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from service.config import Config
 from service.decider.budget import StreamKey, full_rates, layout
-from service.decider.incidents import Incidents
+from service.decider.incidents import Incidents, Place
 from service.decider.judge import Judge
 from service.decider.learning import Learning, Purpose
 from service.decider.snapshot import NO_WINDOWS, ModelView, Series, StreamView
@@ -35,6 +35,7 @@ class Watched:
         slices: values that are tested apart; slices_weight: part of the model's budgets that they have together.
         vocabulary: words that may be shown; None in a bundle without a list.
         landmarks: (K, F) Fourier features at the centres of the topics, which say where the embedding went; without them nothing does.
+        probes_weight: part of the model's budgets that its probes have; 0 without any.
     """
 
     bundle: str
@@ -46,6 +47,7 @@ class Watched:
     slices_weight: float = 0.2
     vocabulary: Vocabulary | None = None
     landmarks: NDArray[np.float32] | None = field(default=None, compare=False)
+    probes_weight: float = 0.0
 
 
 class Bench:
@@ -122,9 +124,14 @@ class Bench:
                 self.incidents.end(place, "configuration", time, "monitor", "the slice is no longer configured")
         return kept
 
-    def views(self, blind: bool, watermark: float) -> tuple[StreamView, ...]:
-        """Every stream now. About 0.1 ms each."""
-        return tuple(self._stream(i, blind, watermark) for i in range(len(self.streams)))
+    def end(self, place: Place, actor: str, time: float, verdict: str, reason: str | None) -> None:
+        """Close an incident."""
+        self.incidents.end(place, actor, time, verdict, reason)
+        self.judge.watch(place, on=False)
+
+    def views(self, blind: bool, watermark: float, tapped: Collection[str] = ()) -> tuple[StreamView, ...]:
+        """Every stream now; ``tapped``: models whose prompts cannot be seen. About 0.1 ms each."""
+        return tuple(self._stream(i, blind or key.model_name in tapped, watermark) for i, key in enumerate(self.streams.keys))
 
     def model_views(self) -> tuple[ModelView, ...]:
         """Every model now."""

@@ -51,7 +51,7 @@ class StreamKey(NamedTuple):
 
 
 class Weighted(Protocol):
-    """What is read of a model: its weight, its slices, and the part of its budget that these have together."""
+    """What is read of a model: its weight, its slices, and the parts of its budget that these and its probes have together."""
 
     @property
     def weight(self) -> float:
@@ -68,6 +68,11 @@ class Weighted(Protocol):
         """Between 0 and 1."""
         ...
 
+    @property
+    def probes_weight(self) -> float:
+        """Part of its budgets that its probes have; 0 where it has none."""
+        ...
+
 
 def layout(models: Mapping[str, Weighted]) -> tuple[StreamKey, ...]:
     """Every stream, in the order of all arrays: model by model, the whole before its slices."""
@@ -79,7 +84,8 @@ def layout(models: Mapping[str, Weighted]) -> tuple[StreamKey, ...]:
 
 
 def shares(models: Mapping[str, Weighted]) -> NDArray[np.float64]:
-    """(2, S): part of the ticket and of the page budget that each stream of :func:`layout` has; both sum to 1.
+    """(2, S): part of the ticket and of the page budget that each stream of :func:`layout` has; both sum to 1 where no model has
+    probes, which have their part beside these streams.
 
     By weight over the models; a model with slices gives these ``slices_weight`` of its part, evenly. Tickets are split evenly over all
     streams of the whole model, pages over those that may page.
@@ -87,7 +93,7 @@ def shares(models: Mapping[str, Weighted]) -> NDArray[np.float64]:
     total = sum(model.weight for model in models.values())
     rows = []
     for model in models.values():
-        part = model.weight / total
+        part = model.weight / total * (1 - model.probes_weight)
         sliced = model.slices_weight if model.slices else 0.0
         whole = part * (1 - sliced)
         rows += [(whole / len(PAGING + TICKETS), whole / len(PAGING))] * len(PAGING)

@@ -10,7 +10,9 @@ from service.decider.bench import Bench
 from service.decider.in_force import Switched
 from service.decider.incidents import VERDICTS
 from service.decider.learning import Refused
-from service.records import AuditEntry, BaselineEntry, Command
+from service.decider.probing.deployments import Deployment
+from service.decider.probing.judge import Probing
+from service.records import AuditEntry, BaselineEntry, Command, Incident, Verdict
 
 REMEMBERED = 10_000
 """Command ids kept, so that a repeat does nothing."""
@@ -26,10 +28,19 @@ class Commands:
         live, shadow: what judges the bundles in force, and the shadows.
         switched: by model; a command that switches writes here which bundle is to be in force from now on.
         configured: model name -> digest that the configuration names as its bundle.
+        probing: what judges the probes.
     """
 
-    def __init__(self, live: Bench, shadow: Bench | None, switched: dict[str, Switched], configured: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        live: Bench,
+        shadow: Bench | None,
+        switched: dict[str, Switched],
+        configured: Mapping[str, str],
+        probing: Probing,
+    ) -> None:
         self._live, self._shadow, self._switched, self._configured = live, shadow, switched, configured
+        self._probing = probing
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._audit: list[AuditEntry] = []
         self._baselines: list[BaselineEntry] = []
@@ -43,6 +54,8 @@ class Commands:
             "expect.remove": self._unexpect,
             "bundle.promote": self._promote,
             "bundle.rollback": self._rollback,
+            "probe.accept": probing.accept,
+            "deployment.add": self._deployed,
         }
 
     def apply(self, command: Command) -> bool:
@@ -65,6 +78,14 @@ class Commands:
         self._audit.append(AuditEntry(command.id, command.time, command.actor, command.kind, shown, outcome))
         return self._switched != before
 
+    def attempt(self, command: Command, take: Callable[[Command], tuple[Verdict, ...]]) -> tuple[Verdict, ...]:
+        """Take what comes far more often than commands: only what is refused goes to the audit."""
+        try:
+            return take(command)
+        except Refused as refused:
+            self._audit.append(AuditEntry(command.id, command.time, command.actor, command.kind, {}, f"refused: {refused}"))
+            return ()
+
     def drain(self) -> tuple[tuple[BaselineEntry, ...], tuple[AuditEntry, ...]]:
         """Accepted baselines and audit since the last call."""
         rows = tuple(self._baselines), tuple(self._audit)
@@ -72,18 +93,26 @@ class Commands:
         return rows
 
     def _acknowledge(self, command: Command) -> str:
-        place = self._live.incidents.acknowledge(_text(command, "incident"), command.actor, command.time)
-        return _found(place is not None, "acknowledged")
+        id_ = _text(command, "incident")
+        found = [side.acknowledge(id_, command.actor, command.time) for side in (self._live.incidents, self._probing.incidents)]
+        return _found(any(place is not None for place in found), "acknowledged")
 
     def _close(self, command: Command) -> str:
         verdict = _text(command, "verdict")
         if verdict not in VERDICTS:
             raise Refused(f"verdict must be one of {', '.join(VERDICTS)}")
-        reason = str(command.arguments.get("reason") or "")
-        place = self._live.incidents.close(_text(command, "incident"), command.actor, command.time, verdict, reason)
-        if place is not None:
-            self._live.judge.watch(place, on=False)
-        return _found(place is not None, f"closed as {verdict}")
+        reason, id_ = str(command.arguments.get("reason") or ""), _text(command, "incident")
+        found = False
+        for side in (self._live, self._probing):
+            for place in [place for place in side.incidents.places() if self._is_meant(side.incidents.at(place), id_)]:
+                side.end(place, command.actor, command.time, verdict, reason)
+                found = True
+        return _found(found, f"closed as {verdict}")
+
+    @staticmethod
+    def _is_meant(incident: Incident | None, id_: str) -> bool:
+        """An incident, or what is part of it."""
+        return incident is not None and id_ in (incident.id, incident.part_of)
 
     def _learn(self, command: Command) -> str:
         model, bench = self._of(command)
@@ -146,6 +175,10 @@ class Commands:
         if self._shadow is None or model not in self._shadow.models or self._shadow.models[model].bundle != former:
             raise Refused(f"bundle {former[:12]} is not configured any more: name its directory as models.{model}.shadow first")
         return self._switch(command, model, self._shadow, None)
+
+    def _deployed(self, command: Command) -> str:
+        model, revision = self._model(command), str(command.arguments.get("revision") or "")
+        return self._probing.deployed(Deployment(model, revision, command.time, command.actor, str(command.arguments.get("reason") or "")))
 
     def _switch(self, command: Command, model: str, shadow: Bench, former: str | None) -> str:
         """Let the two bundles of a model change places, each with its record; both begin without evidence and incidents."""

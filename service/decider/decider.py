@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from service.config import Config
@@ -12,9 +13,16 @@ from service.decider.commands import Commands
 from service.decider.in_force import Records, Switched, shadow_config, sides
 from service.decider.keys import Keys
 from service.decider.learning import Purpose
-from service.decider.snapshot import DeciderSnapshot
+from service.decider.probing.gates import gate_states
+from service.decider.probing.joint import Joint
+from service.decider.probing.judge import Probing
+from service.decider.probing.layout import KINDS
+from service.decider.probing.view import probe_views, suite_views
+from service.decider.snapshot import DeciderSnapshot, ModelView
 from service.decider.windows import OpenWindows
-from service.records import Command, Entry, Report
+from service.records import Command, Entry, Incident, Report, Verdict
+from service.records.probes import ProbeStream
+from service.records.probes_json import ROUND
 
 __all__ = ["Decider", "UnknownState", "Watched"]
 
@@ -33,6 +41,8 @@ class Decider:
 
     ``shadows``: model name -> its second bundle, judged beside the one in force with a record of its own, and waking nobody. Commands
     switch the two.
+
+    ``probes``: what is asked of the models' targets; their rounds come as commands, and are of the model in force whichever bundle it has.
     """
 
     position: int
@@ -47,6 +57,8 @@ class Decider:
     _keys: Keys
     _live: Bench
     _shadow: Bench | None
+    _probing: Probing
+    _joint: Joint
     _switched: dict[str, Switched]
     _detached: Mapping[str, Record]
     _commands: Commands
@@ -57,8 +69,13 @@ class Decider:
         config: Config,
         purpose: Purpose = "service",
         shadows: Mapping[str, Watched] | None = None,
+        probes: Sequence[ProbeStream] = (),
     ) -> None:
-        self._models, self._config, self._purpose, self._shadows = dict(models), config, purpose, dict(shadows or {})
+        self._config, self._purpose, self._probes = config, purpose, tuple(each for each in probes if each.model_name in models)
+        asked = {each.model_name: config.probes.weight for each in self._probes}
+        self._models, self._shadows = (
+            {name: replace(each, probes_weight=asked.get(name, 0.0)) for name, each in side.items()} for side in (models, shadows or {})
+        )
         self.restore(None)
 
     def absorb(self, entries: Sequence[Entry]) -> None:
@@ -70,7 +87,10 @@ class Decider:
             if isinstance(body, Report):
                 self._keys.end_append(body.sent)
                 self._windows.report(body)
+                self._probing.tap.seen(body.canaries)
                 self._close()
+            elif isinstance(body, Command) and body.kind == ROUND:
+                self._collect(None, self._commands.attempt(body, self._probing.take))
             elif isinstance(body, Command):
                 switches = self._commands.apply(body)
                 self._collect(None)
@@ -108,18 +128,23 @@ class Decider:
             behind = self._windows.behind()
             mine = {key: sketch for key, sketch in sketches.items() if key[:2] not in self._windows.twice}
             verdicts = self._live.judge.window(start, mine, behind)
-            self._done.append(Closed(start, sketches, verdicts, self._live.incidents.drain()))
+            self._done.append(Closed(start, sketches, verdicts, self._drain()))
             if self._shadow and len(mine) < len(sketches):
                 self._shadow.judge.window(start, {key: sketch for key, sketch in sketches.items() if key not in mine}, behind)
                 self._shadow.incidents.drain()  # a shadow's are for its own record
         self._live.judge.catch_up(self._windows.behind())
         self._collect(None)
 
-    def _collect(self, window: int | None) -> None:
-        """What commands and catching up have changed outside a window."""
-        incidents, (baselines, audit) = self._live.incidents.drain(), self._commands.drain()
-        if incidents or baselines or audit:
-            self._done.append(Closed(window, {}, (), incidents, baselines, audit))
+    def _collect(self, window: int | None, verdicts: tuple[Verdict, ...] = ()) -> None:
+        """What commands, rounds and catching up have changed outside a window."""
+        incidents, (baselines, audit) = self._drain(), self._commands.drain()
+        if verdicts or incidents or baselines or audit:
+            self._done.append(Closed(window, {}, verdicts, incidents, baselines, audit))
+
+    def _drain(self) -> tuple[Incident, ...]:
+        """Incidents that changed, once those of prompts and of probes agree."""
+        self._joint.settle()
+        return *self._live.incidents.drain(), *self._probing.incidents.drain()
 
     def _change_places(self) -> None:
         """Put what a command has switched in force: the same as a restart at this entry of the log."""
@@ -140,6 +165,8 @@ class Decider:
             **self._live.to_json(),
             "shadow": self._shadow and self._shadow.to_json(),
             "detached": self._detached,
+            "probing": self._probing.to_json(),
+            "joint": self._joint.to_json(),
             "switched": {name: list(switched) for name, switched in self._switched.items()},
         }
         return zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 1)
@@ -166,7 +193,11 @@ class Decider:
         if shadows:
             self._shadow = Bench(shadows, shadow_config(config, in_force, shadows), self._purpose, records.of(shadows))
         self._detached = records.detached(in_force, shadows)
-        self._commands = Commands(self._live, self._shadow, self._switched, {name: each.bundle for name, each in self._models.items()})
+        owners = {name: each.owner for name, each in self._models.items()}
+        self._probing = Probing(self._probes, self._models, config, owners)
+        self._joint = Joint(self._live.incidents, self._probing.incidents, self._probing.planned)
+        bundles = {name: each.bundle for name, each in self._models.items()}
+        self._commands = Commands(self._live, self._shadow, self._switched, bundles, self._probing)
         if saved:
             self._load(saved)
         self._windows.twice = frozenset((each.bundle, name) for name, each in shadows.items())
@@ -189,13 +220,19 @@ class Decider:
             kept = self._shadow.load(saved["shadow"], self._windows.watermark)
             self._shadow.incidents.drain()
             self._shadow.incidents.count_only(kept)
+        if probing := saved.get("probing"):
+            self._probing.load(probing, self._windows.watermark)
+            self._joint.load(saved["joint"])
         self._commands.load(saved["commands"])
         self._collect(None)
 
     def picture(self, *, active: bool, now: float, checkpointed: float | None = None, blind: Sequence[str] = ()) -> DeciderSnapshot:
         """Everything for the other threads; ``blind`` adds reasons that only the caller knows. About 0.1 ms a stream."""
-        reasons = (*blind, *self._windows.blind(now))
-        windows, live, shadow = self._windows, self._live, self._shadow
+        windows, live, shadow, probing = self._windows, self._live, self._shadow, self._probing
+        wall = now if self._config.windows.clock == "wall" else None
+        tapped = probing.tap.blind(now) if wall is not None else {}
+        reasons = (*blind, *windows.blind(now))
+        incidents = [*live.incidents.open(), *probing.incidents.open()]
         return DeciderSnapshot(
             active=active,
             published=now,
@@ -204,22 +241,44 @@ class Decider:
             position=self.position,
             open_windows=len(windows),
             closed_windows=self.closed_windows,
-            blind=reasons,
-            streams=live.views(bool(reasons), windows.watermark),
-            models=live.model_views(),
-            incidents=tuple(live.incidents.open()),
-            recent=tuple(live.incidents.recent),
+            blind=(*reasons, *tapped.values()),
+            streams=live.views(bool(reasons), windows.watermark, tapped),
+            models=tuple(_with_probes(model, probing) for model in live.model_views()),
+            incidents=tuple(sorted((i for i in incidents if i.part_of is None), key=lambda incident: (incident.opened, incident.id))),
+            recent=_newest(live.incidents.recent, probing.incidents.recent),
             late=dict(windows.late),
             refused=dict(windows.refused),
             unknown_bundle=dict(live.judge.unknown),
             repeats=self._keys.repeats,
             lost_partitions=windows.lost,
-            opened={place[:]: count for place, count in live.incidents.opened.items()},
+            opened={place[:]: count for place, count in (*live.incidents.opened.items(), *probing.incidents.opened.items())},
+            joined=tuple(incident for incident in incidents if incident.part_of is not None),
+            probes=probe_views(probing, tapped, wall),
+            suites=suite_views(probing),
+            deployments=tuple(probing.deployments.all),
+            gates=gate_states(probing, live.incidents, self._config, wall),
             shadow_streams=shadow.views(False, windows.watermark) if shadow else (),
             shadows=shadow.model_views() if shadow else (),
             shadow_opened={place[:]: count for place, count in shadow.incidents.opened.items()} if shadow else {},
             former={name: each.former for name, each in self._switched.items() if each.former},
         )
+
+
+def _with_probes(model: ModelView, probing: Probing) -> ModelView:
+    """A model with what is open for its probes."""
+    if model.model_name not in probing.models:
+        return model
+    opened = [incident.opened for incident in probing.incidents.open() if incident.model_name == model.model_name]
+    since = min((*opened, *([] if model.since is None else [model.since])), default=None)
+    severity = {kind: probing.incidents.worst(model.model_name, kind) for kind in KINDS}
+    return replace(model, severity={**model.severity, **severity}, since=since)
+
+
+def _newest(drift: Sequence[Incident], probes: Sequence[Incident]) -> tuple[Incident, ...]:
+    """Closed incidents of both, newest first."""
+    if not probes:
+        return tuple(drift)
+    return tuple(sorted((*drift, *probes), key=lambda incident: -(incident.closed or 0.0)))[:50]
 
 
 def _opened(state: bytes | None) -> Mapping[str, Any] | None:

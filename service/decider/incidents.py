@@ -102,6 +102,16 @@ class Incidents:
         """Say more about what is open here."""
         self._put(place, replace(self._open[place].incident, explanation=explanation))
 
+    def revise(self, place: Place, **changes: Any) -> None:
+        """Say something else about what is open here."""
+        incident = replace(self._open[place].incident, **changes)
+        if incident != self._open[place].incident:
+            self._put(place, incident)
+
+    def usual(self, place: Place) -> str:
+        """Severity of what is open here by the policy, as if it were alone."""
+        return severity(place.level, paging=self._paging, backlog=self._open[place].backlog)
+
     def told(self, key: StreamKey) -> Incident | None:
         """What is open here, of the graver level."""
         return next((entry.now() for level in ("page", "ticket") if (entry := self._open.get(Place(*key, level)))), None)
@@ -129,14 +139,6 @@ class Incidents:
                 return place
         return None
 
-    def close(self, id_: str, actor: str, time: float, verdict: str, reason: str | None) -> Place | None:
-        """Close by hand. None when no such incident is open."""
-        for place, entry in self._open.items():
-            if entry.incident.id == id_:
-                self.end(place, actor, time, verdict, reason)
-                return place
-        return None
-
     def end(self, place: Place, actor: str, time: float, verdict: str, reason: str | None) -> None:
         """Close what is open there, at its opening at the earliest."""
         entry = self._open.pop(place)
@@ -153,9 +155,10 @@ class Incidents:
         """Where this model, or any, has something open."""
         return [place for place in self._open if model in (None, place.model_name)]
 
-    def worst(self, model: str) -> str:
-        """Severity of this model's drift now."""
-        found = (entry.incident.severity for place, entry in self._open.items() if place.model_name == model)
+    def worst(self, model: str, kind: str = "drift") -> str:
+        """Severity of this kind of trouble of a model now."""
+        of = (entry.incident for place, entry in self._open.items() if place.model_name == model)
+        found = (incident.severity for incident in of if incident.kind == kind)
         return max(found, key=RANK.__getitem__, default="none")
 
     def count_only(self, models: Collection[str]) -> None:

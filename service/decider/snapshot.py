@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.decider.learning import BaselineView
+from service.decider.probing.deployments import Deployment
+from service.decider.probing.view import GateState, ProbeView, SuiteView
 from service.metrics import Timing
 from service.records import Incident, Verdict
 
@@ -72,7 +74,7 @@ class ModelView:
     """One model now.
 
     Attributes:
-        severity: kind -> none, warning or critical; this decider judges ``drift``.
+        severity: kind -> none, warning or critical: ``drift``, and of a model with probes ``behaviour`` and ``safety``.
         since: opening of the oldest open incident, or None.
         last_verdict: end of the newest window with a verdict.
     """
@@ -104,6 +106,9 @@ class DeciderSnapshot:
         closed_windows: windows closed since the state began, with at least one prompt.
         closing, saving: time spent on deciding a batch of entries, and on a checkpoint.
         incidents: open ones, oldest first; recent: closed ones, newest first, at most 50.
+        joined: open ones that are part of one of these.
+        probes, suites, gates: what is known of canary probes; empty without any.
+        deployments: those announced, oldest first.
         shadows, shadow_streams: the same of the models' second bundles, where they have one.
         shadow_opened: (model, slice, stream, level) -> incidents a shadow would have opened since it is one.
         former: model -> digest of the bundle that was in force before the last promotion, where it was not rolled back.
@@ -133,3 +138,8 @@ class DeciderSnapshot:
     shadow_streams: Sequence[StreamView] = ()
     shadow_opened: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
     former: Mapping[str, str] = field(default_factory=dict)
+    joined: Sequence[Incident] = ()
+    probes: Sequence[ProbeView] = ()
+    suites: Sequence[SuiteView] = ()
+    gates: Sequence[GateState] = ()
+    deployments: Sequence[Deployment] = ()

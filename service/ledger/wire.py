@@ -143,9 +143,11 @@ def _to_delta(record: dict[str, Any]) -> Body:
 
 
 def _report(report: Report) -> dict[str, Any]:
+    canaries = {target: time for target, time in report.canaries.items() if math.isfinite(time)}
     return {
         "kind": "report",
         "v": VERSION,
+        **({"canaries": canaries} if canaries else {}),
         "worker": report.worker,
         "positions": {name: list(span) for name, span in report.positions.items()},
         # JSON has no infinities: null stands for "nothing read yet".
@@ -161,7 +163,7 @@ def _to_report(record: dict[str, Any]) -> Body:
         for name, (time, idle, ended) in record["progress"].items()
     }
     positions = {name: Span(*span) for name, span in record["positions"].items()}
-    return Report(record["worker"], positions, progress, frozenset(record["partitions"]), record["sent"])
+    return Report(record["worker"], positions, progress, frozenset(record["partitions"]), record["sent"], record.get("canaries", {}))
 
 
 def _to_command(record: dict[str, Any]) -> Body:

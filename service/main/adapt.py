@@ -13,10 +13,11 @@ from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
-from service.main import shadows
+from service.main import probe_readings, shadows
 from service.main.extraction import differences
 from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerCounts, WorkerReading
 from service.pipeline.snapshot import PipelineSnapshot
+from service.source.decode import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         checkpointed=decider.checkpointed if decider else None,
         lag=process.lag,
         prompts=sum(worker.prompts.values()) if worker else 0,
-        rejected=sum(process.refused.values()) + (sum(worker.rejected.values()) if worker else 0),
+        rejected=sum(process.refused.values()) + (sum(worker.rejected.values()) - worker.rejected.get(Reason.CANARY, 0) if worker else 0),
         lost=process.lost_records or 0,
         late=sum(decider.late.values()) if decider else 0,
         # A standby looks at an old picture: whether the active decider is blind is not its to say.
@@ -147,6 +148,7 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
         incidents=incidents,
         opened=snapshot.opened,
         shadows=shadows.readings(snapshot),
+        probes=probe_readings.readings(snapshot),
         stages={"close": snapshot.closing, "checkpoint": snapshot.saving},
     )
 

@@ -1,7 +1,7 @@
 """``tiltmeter check-config``: what would happen, before it does."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from service.api import words
 from service.config import Config, bearer_token, effective, load
 from service.decider.budget import PAGING, SLICED, TICKETS, StreamKey, layout, shares
 from service.errors import TiltmeterError
+from service.main import check_probes
+from service.main.canaries import Canaries
 from service.main.connect import ledger, store
 from service.main.models import Graphs, Models
 from service.main.remote import console as terminal
@@ -39,9 +41,16 @@ def check(path: Path, connect: bool, show: bool) -> bool:
             encoder = "the same encoder" if shadow.encoder_digest == bundle.encoder_digest else "another encoder: texts are encoded twice"
             rows = f"{shadow.manifest.counts.reference:,} reference rows"
             console.print(f"{OK}  shadow of {name}: {shadow.digest[:12]}, {rows}, {encoder}; it wakes nobody")
-    console.print(_budgets(config))
+    canaries = Canaries.load(config) if config.targets else None
+    weights = _weights(config, canaries)
+    console.print(_budgets(config, weights))
     for line in _remarks(config):
         console.print(f"[yellow]note[/yellow]  {line}")
+    if canaries is not None:
+        console.print(check_probes.suites(canaries))
+        console.print(check_probes.endpoints(canaries))
+        for line in check_probes.notes(canaries, weights):
+            console.print(f"[yellow]note[/yellow]  {line}")
     return _connect(config, models, console) if connect else True
 
 
@@ -52,11 +61,19 @@ class _Weights:
     weight: float
     slices: tuple[str, ...]
     slices_weight: float
+    probes_weight: float = 0.0
 
 
-def _budgets(config: Config) -> Table:
-    """Who got what of both budgets: a line for each stream of a model, one for all its slices together."""
-    models = {name: _Weights(m.weight, tuple(m.slices.values), m.slices.weight) for name, m in config.models.items()}
+def _weights(config: Config, canaries: Canaries | None) -> dict[str, _Weights]:
+    probed = {stream.model_name for stream in canaries.streams} if canaries is not None else set()
+    return {
+        name: _Weights(m.weight, tuple(m.slices.values), m.slices.weight, config.probes.weight if name in probed else 0.0)
+        for name, m in config.models.items()
+    }
+
+
+def _budgets(config: Config, models: Mapping[str, _Weights]) -> Table:
+    """Who got what of both budgets: a line for each stream of a model, one for all its slices together. Probes are told below."""
     keys, parts = layout(models), shares(models)
     table = Table(
         "model", "stream", "owner", "tickets", "one false ticket per", "threshold", "pages", "one false page per", "threshold", box=None

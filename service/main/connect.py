@@ -11,8 +11,9 @@ from service.config import Config, FileSource, HttpSource, KafkaSource, SqlLedge
 from service.errors import ConfigError
 from service.ledger.contract import Journal, Ledger, Unavailable
 from service.pipeline.pipeline import Source
+from service.probes.tags import Returns
 from service.records import Partition
-from service.source.decode import Decoder
+from service.source.decode import Canaries, Decoder
 
 if TYPE_CHECKING:
     from service.ledger.sql import SqlLedger as Sql
@@ -24,9 +25,14 @@ Opened = TypeVar("Opened")
 LONGEST_PAUSE = 15.0
 
 
-def decoder(config: Config) -> Decoder:
-    """A decoder for one thread."""
-    return Decoder(config.fields, config.models, config.windows.max_skew)
+def decoder(config: Config, canaries: Canaries | None = None) -> Decoder:
+    """A decoder for one thread; ``canaries`` recognises our own probes."""
+    return Decoder(config.fields, config.models, config.windows.max_skew, canaries)
+
+
+def returns(config: Config, key: bytes | None) -> Returns | None:
+    """Recognises our own probes where prompts come in; None where no key signs them."""
+    return Returns(key) if key is not None and config.targets else None
 
 
 def ledger(config: Config, instance: str) -> Ledger:
@@ -38,6 +44,12 @@ def ledger(config: Config, instance: str) -> Ledger:
     from service.ledger.kafka import KafkaLedger
 
     return KafkaLedger(config.ledger, instance)
+
+
+def sqlite_there(config: Config) -> bool:
+    """False where the history is a SQLite file that nobody has made yet."""
+    file = _sqlite_file("store", store_url(config))
+    return file is None or file.is_file()
 
 
 def place(config: Config) -> IO[str] | None:
@@ -90,22 +102,22 @@ def journal(config: Config) -> Journal:
     return KafkaJournal(config.ledger)
 
 
-def source(config: Config, instance: str, held: Ledger) -> Source:
+def source(config: Config, instance: str, held: Ledger, canaries: Canaries | None = None) -> Source:
     """Where prompts come from. Positions live in a SQL ledger; with a Kafka ledger they are the consumer group's."""
     positions: Positions | None = held.positions if isinstance(config.ledger, SqlLedger) else None
     if isinstance(config.source, HttpSource):
         from service.source.http import HttpSource as Http
 
         sql = cast("Sql", held) if isinstance(config.ledger, SqlLedger) else None
-        return Http(config.source, decoder(config), config.windows, instance=instance, ledger=sql)
+        return Http(config.source, decoder(config, canaries), config.windows, instance=instance, ledger=sql)
     if isinstance(config.source, KafkaSource):
         from service.source.kafka import KafkaSource as Kafka
 
-        return Kafka(config.source, decoder(config), config.windows, positions=positions)
+        return Kafka(config.source, decoder(config, canaries), config.windows, positions=positions)
     assert isinstance(config.source, FileSource)
     from service.source.files import FileSource as Files
 
-    return Files(config.source, decoder(config), positions=positions)
+    return Files(config.source, decoder(config, canaries), positions=positions)
 
 
 def store(config: Config) -> "Store":

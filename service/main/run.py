@@ -22,6 +22,7 @@ from service.decider.decider import Watched
 from service.errors import ConfigError
 from service.logging import Form, fields, setup
 from service.main import adapt, connect
+from service.main.canaries import Canaries
 from service.main.models import Graphs, Models, OneByOne
 from service.main.service import Role, Service
 from service.pipeline.scoring import Scoring
@@ -66,8 +67,9 @@ def build(
         started=time.time(),
         reasons=[reason.value for reason in Reason],
     )
+    canaries = Canaries.load(config) if config.targets else None
     if watched is not None:
-        return Service(config, role, identity, watched=watched, scoring=scoring, open_writes=open_writes, place=place)
+        return Service(config, role, identity, watched=watched, scoring=scoring, open_writes=open_writes, place=place, canaries=canaries)
     models = Models.load(config, shadows=True)
     identity = replace(identity, manifests=models.manifests())
     graphs = Graphs(models, config.compute) if role != "decider" and scoring is None else None
@@ -82,6 +84,7 @@ def build(
         score=score,
         open_writes=open_writes,
         place=place,
+        canaries=canaries,
     )
     if score:
         score.in_force = service.in_force

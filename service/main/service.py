@@ -25,8 +25,10 @@ from service.errors import ConfigError
 from service.ledger.contract import Journal, Ledger, Unavailable
 from service.logging import describe, fields
 from service.main import adapt, connect
+from service.main.canaries import Canaries
 from service.main.curation import Keeper, judged
 from service.main.housekeeping import Housekeeper
+from service.main.probing import Probing
 from service.metrics import Reading
 from service.pipeline.pipeline import Pipeline, Source
 from service.pipeline.scoring import Scoring
@@ -56,6 +58,7 @@ class Service:
         watched, shadows: what the decider must know; scoring: what the pipeline scores with; score: one prompt for /v1/score.
         open_writes: take writes without a token (the demonstration).
         place: closed at the end, and kept until then (:func:`service.main.connect.place`).
+        canaries: what is asked of the models' targets; None without any.
 
     Attributes:
         app: the web application.
@@ -76,6 +79,7 @@ class Service:
         score: Scorer | None = None,
         open_writes: bool = False,
         place: IO[str] | None = None,
+        canaries: Canaries | None = None,
     ) -> None:
         self.config, self.role = config, role
         self.worker: PipelineSnapshot | None = None
@@ -83,7 +87,7 @@ class Service:
         self.status = 0
         self.ended = threading.Event()
         self._identity, self._watched, self._shadows, self._scoring = identity, watched, shadows, scoring
-        self._stops = {name: threading.Event() for name in ("pipeline", "decider", "history", "curation")}
+        self._stops = {name: threading.Event() for name in ("canary", "pipeline", "decider", "history", "curation")}
         self._keeper = Keeper(config) if config.curation.store_text == "redacted" else None
         self._trouble: dict[str, str | None] = {}
         self._refused: Counter[str] = Counter()
@@ -92,7 +96,13 @@ class Service:
         self._source: Source | None = None
         self._store: Store | None = None
         self._loop: DeciderLoop | None = None
+        self._returns = connect.returns(config, canaries.key if canaries else None)
+        self._streams = canaries.streams if canaries else ()
+        self.probing: Probing | None = None
         parts: dict[str, Callable[[], None]] = {}
+        if role != "worker" and canaries is not None and canaries.watches:
+            self.probing = Probing(canaries, lambda: self._store, self.submit, self._deciding)
+            parts["canary"] = self._ask
         if role != "decider":
             parts["pipeline"] = self._work
         if role != "worker":
@@ -195,6 +205,8 @@ class Service:
                 token=bearer_token(self.config.http),
                 open_writes=open_writes,
                 keep_text=self.config.curation.keep if self._keeper else None,
+                probes=lambda: self.probing.status() if self.probing else None,
+                ask_now=lambda target, suite: self.probing.ask_now(target, suite) if self.probing else None,
                 show_examples=self.config.explain.examples == "redacted",
                 max_body_bytes=self.config.source.max_body_bytes if isinstance(self.config.source, HttpSource) else 0,
             )
@@ -236,7 +248,14 @@ class Service:
         if source is None:
             return
         pipeline = Pipeline(
-            source, ledger, self._scoring, windows=self.config.windows, worker=instance, observe=self._observe, scored=self._scored
+            source,
+            ledger,
+            self._scoring,
+            windows=self.config.windows,
+            worker=instance,
+            observe=self._observe,
+            scored=self._scored,
+            canaries=self._came_back,
         )
         self._source = source
         _log.info("pipeline started", extra=fields(source=self.config.source.kind, ledger=self.config.ledger.kind, instance=instance))
@@ -251,7 +270,7 @@ class Service:
 
     def _open_source(self, ledger: Ledger) -> Source:
         """Where prompts come from; the demonstration has its own."""
-        return connect.source(self.config, self._identity.instance, ledger)
+        return connect.source(self.config, self._identity.instance, ledger, self._returns)
 
     def _open_store(self) -> "Store":
         """Where the history goes; the demonstration listens to it."""
@@ -269,6 +288,19 @@ class Service:
         if kept is not None:
             self._keeper.run(kept, stop)
             kept.close()
+
+    def _came_back(self) -> dict[str, float]:
+        """Target -> when the newest of its canaries came in at the source."""
+        return {target: seen.newest for target, seen in self._returns.seen().items()} if self._returns else {}
+
+    def _ask(self) -> None:
+        """The thread that asks canaries."""
+        assert self.probing is not None
+        self.probing.run(self._stops["canary"])
+
+    def _deciding(self) -> bool:
+        """Whether this process is the active decider, as far as it knows."""
+        return self.decider is not None and self.decider.active
 
     def _tidy(self) -> None:
         """The thread that deletes what is old from the history."""
@@ -296,7 +328,7 @@ class Service:
         self._store = store
         if self._keeper is None and (gone := store.forget(math.inf)):
             _log.info("storing text is switched off: what was kept is deleted", extra=fields(texts=gone))
-        decider = Decider(self._watched, self.config, shadows=self._shadows)
+        decider = Decider(self._watched, self.config, shadows=self._shadows, probes=self._streams)
         self._loop = DeciderLoop(journal, decider, store, time.time, self._publish, retry=(Unavailable, OperationalError))
         if not stop.is_set():
             self._loop.run()

@@ -9,7 +9,8 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from service import config
@@ -74,6 +75,7 @@ class Pipeline:
         worker: name of this instance, in every report.
         observe: gets a new snapshot after every batch and flush.
         scored: gets every scored batch, before it is counted; a batch may come again after a rewind.
+        canaries: target -> time of the newest of our own probes that came back here, for every report.
         clock, monotonic: wall clock and a clock for intervals, in seconds.
         flush_limit: seconds after which a flush that does not come back ends the process.
     """
@@ -88,6 +90,7 @@ class Pipeline:
         worker: str,
         observe: Callable[[PipelineSnapshot], None] = lambda snapshot: None,
         scored: Callable[[Sequence[Prompt], Scores], None] = lambda prompts, scores: None,
+        canaries: Callable[[], Mapping[str, float]] = dict,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         flush_limit: float = FLUSH_LIMIT,
@@ -97,6 +100,7 @@ class Pipeline:
         self._source, self._ledger, self._scoring = source, ledger, scoring
         self._windows, self._worker = windows, worker
         self._observe, self._scored, self._clock, self._monotonic = observe, scored, clock, monotonic
+        self._canaries = canaries
         self._heartbeat = min(HEARTBEAT, max(FLUSH_EVERY, windows.length))
         self._pending = Pending(windows.length)
         self._totals: Counter[tuple[str, str]] = Counter()
@@ -179,7 +183,7 @@ class Pipeline:
         # A partition that has not moved is reported at its last position, so that a reader that lost it is fenced here too: what it
         # says about idleness may be out of date. Only under the same lease is that position known to be ours.
         held = self._held if pending.lease == self._held_lease else {}
-        report = pending.report(self._worker, self._clock(), held)
+        report = replace(pending.report(self._worker, self._clock(), held), canaries=self._canaries())
         with self._watchdog.limit("flush"):
             repeats = self._ledger.append(pending.deltas(), report, pending.lease)
         self._held = held | {name: span.stop for name, span in report.positions.items()}

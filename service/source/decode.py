@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from fnmatch import translate
-from typing import Any
+from typing import Any, Protocol
 
 from service.config import Fields, Model
 from service.records import WHOLE, Prompt
@@ -36,6 +36,7 @@ class Reason(StrEnum):
     EMPTY_TEXT = "empty_text"
     UNKNOWN_MODEL = "unknown_model"
     BAD_TIME = "bad_time"
+    CANARY = "canary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,16 @@ class Rejection:
 _NO_TEXT = "expected 'text', 'prompt' or a user turn in 'messages'"
 
 
+class Canaries(Protocol):
+    """Recognises our own probes among the records."""
+
+    def tagged(self, record: bytes | Mapping[str, Any], at: float | None) -> bool:
+        """Whether the record carries a valid tag; ``at`` is its transport's time."""
+
+    def asked(self, text: str, at: float | None) -> bool:
+        """Whether this is the text of a probe whose target loses tags."""
+
+
 class Decoder:
     """Turns records into prompts. Not shared between threads.
 
@@ -56,6 +67,7 @@ class Decoder:
         fields: where a record keeps what we read.
         models: stable name -> model; its ``wire_names`` are what may stand in the record.
         max_skew: seconds by which a record's own time may differ from the transport's and still be believed.
+        canaries: our own probes, which are rejected so that they count in no statistics; None where there are none.
 
     Attributes:
         reads_time: whether the mapping names a time field.
@@ -64,8 +76,9 @@ class Decoder:
     Cost: about 3 microseconds for a small record beyond ``json.loads`` (benchmarks/decode.py).
     """
 
-    def __init__(self, fields: Fields, models: Mapping[str, Model], max_skew: float) -> None:
+    def __init__(self, fields: Fields, models: Mapping[str, Model], max_skew: float, canaries: Canaries | None = None) -> None:
         self.replaced_times = 0
+        self._canaries = canaries
         self.reads_time = fields.time is not None
         self._max_skew = max_skew
         self._text = pointer(fields.text) if fields.text else None
@@ -102,11 +115,15 @@ class Decoder:
         record = _parse(raw) if isinstance(raw, bytes) else raw
         if not isinstance(record, dict):
             return record if isinstance(record, Rejection) else _not_an_object(record)
+        if self._canaries is not None and self._canaries.tagged(raw if isinstance(raw, bytes) else record, transport_time):
+            return Rejection(Reason.CANARY, "a signed tag of ours")
         text = self._find_text(record)
         if text is None:
             return Rejection(Reason.NO_TEXT, f"nothing readable at '{self._text_name}'" if self._text_name else _NO_TEXT)
         if not text or text.isspace():
             return Rejection(Reason.EMPTY_TEXT, self._text_name or "text")
+        if self._canaries is not None and self._canaries.asked(text, transport_time):
+            return Rejection(Reason.CANARY, "the text of a probe")
         name = self._model_name(record)
         if name is None:
             return Rejection(Reason.UNKNOWN_MODEL, f"'{self._model_name_at}' is missing or is no configured name")

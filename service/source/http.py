@@ -13,7 +13,7 @@ from service.config import HttpSource as HttpSettings
 from service.config import Windows
 from service.errors import ConfigError, Rewound, TiltmeterError
 from service.records import Batch, Part, Partition, Progress, Prompt, Span
-from service.source.decode import Decoder, Rejection
+from service.source.decode import Decoder, Reason, Rejection
 
 EPOCH_BITS = 40
 """A post's number is ``epoch << EPOCH_BITS`` plus its place among the posts of one process: a million a second for 12 days."""
@@ -107,6 +107,7 @@ class HttpSource:
         self._ledger = ledger
         self._clock = clock
         self._changed = threading.Condition()
+        self._canaries = 0
         self._queue: deque[_Post] = deque()
         self._flying: deque[_Post] = deque()
         self._waiting: dict[str, _Post] = {}
@@ -130,7 +131,7 @@ class HttpSource:
     def offer(self, records: Sequence[object], key: str | None = None) -> Future[Counted]:
         """Take in one post; the future is done when the ledger holds all of it. Safe to call from any thread.
 
-        Raises BadRecord, Full, TooMany or Closed; then none of the post is counted.
+        Our own probes are left out. Raises BadRecord, Full, TooMany or Closed; then none of the post is counted.
         """
         token = object()
         with self._changed:
@@ -148,11 +149,18 @@ class HttpSource:
         if len(records) > self._settings.max_waiting:
             raise TooMany(f"{len(records)} records in one post; at most {self._settings.max_waiting} may wait: split it")
         prompts = []
+        canaries = 0
         for index, record in enumerate(records):
             prompt = self._decoder.decode(record, received, f"{self.partition}@{uuid.uuid4().hex}")
-            if isinstance(prompt, Rejection):
+            if isinstance(prompt, Prompt):
+                prompts.append(prompt)
+            elif prompt.reason is Reason.CANARY:
+                # A gateway posts our own probes with the rest: it has done nothing wrong.
+                canaries += 1
+            else:
                 raise BadRecord(index, prompt)
-            prompts.append(prompt)
+        with self._changed:
+            self._canaries += canaries
         return prompts
 
     def _take(self, prompts: Sequence[Prompt], key: str | None, received: float) -> Future[Counted]:
@@ -191,13 +199,15 @@ class HttpSource:
                 size += len(posts[-1].prompts)
             self._flying.extend(posts)
             progress = {self.partition: Progress(self._progress())}
+            rejected = {Reason.CANARY.value: self._canaries} if self._canaries else {}
+            self._canaries = 0
         prompts: list[Prompt] = []
         parts = []
         for post in posts:
             parts.append(Part(len(prompts), len(prompts) + len(post.prompts), post.key))
             prompts.extend(post.prompts)
         positions = {self.partition: Span(posts[0].number, posts[-1].number + 1)} if posts else {}
-        return Batch(prompts, positions, progress, frozenset((self.partition,)), parts=parts, urgent=bool(posts))
+        return Batch(prompts, positions, progress, frozenset((self.partition,)), rejected, parts=parts, urgent=bool(posts))
 
     def _progress(self) -> float:
         """Nothing that is still to come is older than this: not what waits, not what is being read, not what is yet to be received."""

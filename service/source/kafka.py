@@ -265,8 +265,8 @@ class KafkaSource:
                 prompts.append(found)
             else:
                 rejected[found.reason.value] += 1
-                # A prompt for a model that is not watched is no broken record.
-                if self._letters is not None and found.reason is not Reason.UNKNOWN_MODEL:
+                # A prompt for a model that is not watched is no broken record, and our own probes are none.
+                if self._letters is not None and found.reason not in (Reason.UNKNOWN_MODEL, Reason.CANARY):
                     letters.append(DeadLetter(record, found))
         # A producer whose clock is fast must not close the others' windows.
         place.reached = min(reached, now) if wall else reached

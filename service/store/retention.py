@@ -23,10 +23,12 @@ _TABLES = ("histogram", "topics", "lengths", "languages")
 
 
 def is_kept(verdict: Verdict) -> bool:
-    """Whether a verdict is written: all of a whole model; of a slice the first of an hour, those near a ticket, and while one is open."""
+    """Whether a verdict is written: all of a whole model and of probes; of a slice the first of an hour, those near a ticket, and while one
+    is open.
+    """
     first = verdict.window_start % HOUR < verdict.window_end - verdict.window_start
     near = verdict.log10_ticket_threshold - verdict.log10_ticket_evidence <= NEAR
-    return verdict.slice == WHOLE or first or near or verdict.state in ("ticket", "page")
+    return verdict.slice == WHOLE or verdict.stream.startswith("probe") or first or near or verdict.state in ("ticket", "page")
 
 
 def prune(engine: sa.Engine, before: float) -> Iterator[int]:

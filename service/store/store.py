@@ -13,6 +13,7 @@ from detectors.sketch import Sketch
 from service.errors import ConfigError
 from service.records import AuditEntry, BaselineEntry, DeltaKey, Incident, Verdict
 from service.store import retention
+from service.store.probes import ProbeHistory
 from service.store.rows import Example, Step, WindowRow
 from service.store.tables import AUDIT, BASELINES, EXAMPLES, INCIDENTS, METADATA, VERDICTS, WINDOWS
 
@@ -20,13 +21,17 @@ _ROWS = 500
 
 
 class Store:
-    """The history. One instance may be used from several threads: every call takes a connection of its own from the pool."""
+    """The history. One instance may be used from several threads: every call takes a connection of its own from the pool.
+
+    ``probes``: what the canaries answered.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         METADATA.create_all(engine)
         _add_columns(engine)
         _add_slice(engine)
+        self.probes = ProbeHistory(engine)
 
     @classmethod
     def open(cls, url: str, password: str | None = None) -> "Store":
@@ -107,12 +112,12 @@ class Store:
         query = _where(query, INCIDENTS, None, model_name=model, stream=stream, slice=slice)
         if open_only:
             query = query.where(INCIDENTS.c.closed.is_(None))
-        return [Incident(**row) for row in self._rows(query, limit)]
+        return [_incident(row) for row in self._rows(query, limit)]
 
     def incident(self, id: str) -> Incident | None:
         """One incident by id."""
         rows = self._rows(sa.select(INCIDENTS).where(INCIDENTS.c.id == id), 1)
-        return Incident(**rows[0]) if rows else None
+        return _incident(rows[0]) if rows else None
 
     def baselines(self, model: str | None = None, limit: int = 100) -> list[BaselineEntry]:
         """Every baseline ever accepted, newest first."""
@@ -124,8 +129,9 @@ class Store:
         return [AuditEntry(**row) for row in self._rows(sa.select(AUDIT).order_by(AUDIT.c.time.desc(), AUDIT.c.id), limit)]
 
     def prune(self, before: float) -> Iterator[int]:
-        """Delete verdicts and windows that start before ``before``; one short transaction for each step taken."""
-        return retention.prune(self._engine, before)
+        """Delete verdicts, windows and answers to probes from before ``before``; one short transaction for each step taken."""
+        yield from retention.prune(self._engine, before)
+        yield from self.probes.prune(before)
 
     def fold(self, since: float, before: float) -> Iterator[int]:
         """Sum the windows of slices in [since, before) by the hour; one short transaction for each step taken."""
@@ -221,6 +227,11 @@ def _where(query: sa.Select[Any], table: sa.Table, since: float | None, **equal:
         if value is not None:
             query = query.where(table.c[name] == value)
     return query if since is None else query.where(table.c.window_start >= since)
+
+
+def _incident(row: Mapping[str, Any]) -> Incident:
+    """One written before incidents had a kind is of drift."""
+    return Incident(**{**row, "kind": row["kind"] or "drift"})
 
 
 def _window(key: DeltaKey, sketch: Sketch) -> dict[str, Any]:

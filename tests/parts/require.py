@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-PARTS = ("kafka", "postgres", "prometheus", "alertmanager", "helm", "chromium")
+PARTS = ("kafka", "postgres", "prometheus", "alertmanager", "helm", "chromium", "transformers")
 missing: dict[str, str] = {}
 
 

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from service import metrics
 from service.metrics import BUCKETS, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, Timing, WorkerReading
+from service.probe_metrics import VERDICTS, GateReading, ProbeReading, ProbeStreamReading, ProbeSuiteReading
 
 MODELS = (ModelReading("support-bot", "b" * 64, "team-a", "e" * 64), ModelReading("quiet-bot", "c" * 64, "team-b", "e" * 64))
 STREAM = StreamReading("support-bot", "ood_share", "page", 0.098, 0.0586, {"ticket": 3.0, "page": 7.2}, {"ticket": 4.0, "page": 5.4})
@@ -145,3 +146,35 @@ def test_every_metric_is_documented_and_every_documented_metric_exists() -> None
         assert row is not None
         assert definition.help in row.group(1), definition.name
         assert all(f"`{label}`" in row.group(1) for label in definition.labels), definition.name
+
+
+def test_probes_and_gates_are_exported_and_what_is_not_known_is_absent() -> None:
+    known = ProbeStreamReading(
+        "support-bot", "live", "injection/mail", "planted", "probe", "page", 0.35, 0.2, 0.5, base=0.1, attack=True, record=0.05, answers=400
+    )
+    new = ProbeStreamReading(
+        "support-bot", "live", "golden/facts", "capitals", "probe", "learning", thresholds={"ticket": 3.0, "page": None}
+    )
+    probes = ProbeReading(
+        (known, new),
+        (ProbeSuiteReading("support-bot", "live", "golden/facts", 7.0),),
+        (GateReading("support-bot", "release", "B", "fail"),),
+    )
+    opened = {("support-bot", "live/injection/mail/planted", "probe", "page"): 1}
+    found = registry(decider=replace(DECIDER, probes=probes, opened=opened))
+    attack = {"model_name": "support-bot", "target": "live", "suite": "injection/mail", "category": "planted"}
+    fact = {**attack, "suite": "golden/facts", "category": "capitals"}
+    assert found.get_sample_value("tiltmeter_probe_bad_share_ratio", {**attack, "stream": "probe"}) == 0.35
+    assert found.get_sample_value("tiltmeter_probe_attack_success_ratio", attack) == 0.35
+    assert found.get_sample_value("tiltmeter_probe_attack_success_ratio", fact) is None
+    assert found.get_sample_value("tiltmeter_probe_record_answers", {**attack, "stream": "probe"}) == 400
+    assert found.get_sample_value("tiltmeter_probe_bad_share_ratio", {**fact, "stream": "probe"}) is None
+    levels = [
+        found.get_sample_value("tiltmeter_probe_evidence_threshold_log10", {**fact, "stream": "probe", "level": level})
+        for level in metrics.LEVELS
+    ]
+    assert levels == [3.0, None]
+    gate = {"model_name": "support-bot", "gate": "release", "stage": "B"}
+    assert [found.get_sample_value("tiltmeter_gate_verdict", {**gate, "verdict": each}) for each in VERDICTS] == [0, 1, 0]
+    place = {"model_name": "support-bot", "slice": "live/injection/mail/planted", "stream": "probe", "level": "page"}
+    assert found.get_sample_value("tiltmeter_incidents_total", place) == 1

@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from decider_log import START, Log, history, settings, sketch, watched
+from probe_log import Rounds, stream
 
 from service import metrics
+from service.api.page import status_page
 from service.decider.baselines import Kept
 from service.decider.decider import Decider
 from service.decider.snapshot import DeciderSnapshot
@@ -36,6 +38,26 @@ def test_repeats_that_the_decider_leaves_out_are_exported() -> None:
         lambda: adapt.reading(adapt.Process("all", "two", 0.0, "standby"), decider.picture(active=False, now=0), None)
     )
     assert standby.get_sample_value("tiltmeter_dropped_repeats_total") is None
+
+
+def test_probes_and_their_gate_are_exported_and_their_incident_is_on_the_page() -> None:
+    rounds = Rounds(stream(), gates={"release": {"model": "bot", "stage": "A"}}).run(20, 0.05)
+    rounds.until("page", rate=0.5)
+    shown = rounds.picture()
+    found = metrics.registry(lambda: adapt.reading(process(), shown, None))
+    place = {"model_name": "bot", "target": "live", "suite": "golden/facts", "category": "capitals", "stream": "probe"}
+    assert found.get_sample_value("tiltmeter_probe_state", {**place, "state": "page"}) == 1
+    assert found.get_sample_value("tiltmeter_probe_record_answers", place) == 400
+    assert (
+        found.get_sample_value("tiltmeter_probe_evidence_threshold_log10", {**place, "level": "page"}) == shown.probes[0].thresholds["page"]
+    )
+    gate = {"model_name": "bot", "gate": "release", "stage": "A", "verdict": shown.gates[0].verdict}
+    assert found.get_sample_value("tiltmeter_gate_verdict", gate) == 1
+    severity = {"model_name": "bot", "kind": "behaviour", "owner": "team", "severity": "critical"}
+    assert found.get_sample_value("tiltmeter_severity", severity) == 1
+    page = status_page(adapt.status(rounds.config, process(), shown, None, rounds.now))
+    assert "bot / live/golden/facts/capitals" in page
+    assert shown.incidents[-1].explanation.split(",")[0] in page
 
 
 def sliced() -> Decider:

@@ -136,6 +136,12 @@ def counts(sums):
     }
 
 
+def test_probes_that_came_back_are_in_every_report():
+    rows, ledger = prompts(30), ListLedger()
+    run(ListSource(rows, ledger=ledger), ledger, canaries=lambda: {"live": 5.0})
+    assert {report.canaries["live"] for _, report, _ in ledger.appends} == {5.0}
+
+
 def test_every_prompt_is_counted_once_for_its_model_and_once_for_its_slice():
     rows, ledger = prompts(300), ListLedger()
     snapshot = run(ListSource(rows, ledger=ledger), ledger)

@@ -114,7 +114,7 @@ def test_an_older_history_gets_the_columns_that_came_since(tmp_path: Path) -> No
     with sqlite3.connect(tmp_path / "history.db") as connection:
         for column in ("lengths", "languages"):
             connection.execute(f"ALTER TABLE windows DROP COLUMN {column}")
-        for table, column in (("verdicts", "p_values_after"), ("incidents", "grew"), ("examples", "topic")):
+        for table, column in (("verdicts", "p_values_after"), ("incidents", "grew"), ("incidents", "kind"), ("examples", "topic")):
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     connection.close()
     again = Store.open(url)
@@ -131,6 +131,15 @@ def test_a_level_that_is_never_reached_keeps_its_infinite_threshold(store: Store
     never = verdict(0, log10_threshold=math.inf)
     store.upsert([Closed(0, {}, (never,))])
     assert store.verdicts() == [never]
+
+
+def test_verdicts_of_probes_are_all_kept_and_their_incidents_say_what_they_are_part_of(store: Store) -> None:
+    quiet = [verdict(3600 * i + 1200, slice="live/golden/facts", stream="probe") for i in range(3)]
+    joined = incident(60.0, kind="safety", part_of="another", slice="live/golden/facts")
+    store.upsert([Closed(None, {}, tuple(quiet), (joined,))])
+    assert store.verdicts(stream="probe") == quiet
+    assert store.incidents() == [joined]
+    assert store.incident(joined.id) == joined
 
 
 def test_open_incidents_and_those_of_one_model(store: Store) -> None:

@@ -137,6 +137,7 @@ class Report:
         progress: partition -> progress, for the partitions this worker reads.
         partitions: every partition of the input known from metadata.
         sent: wall clock of the worker, seconds since the epoch.
+        canaries: target -> time of the newest of its canaries' records that came back at this worker's source.
     """
 
     worker: str
@@ -144,6 +145,7 @@ class Report:
     progress: Mapping[Partition, Progress]
     partitions: frozenset[Partition]
     sent: float
+    canaries: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ class Command:
     """What a person or a tool asked for; ordered with the deltas, applied by the decider alone, once per ``id``.
 
     ``kind`` is one of ``incident.ack``, ``incident.close``, ``baseline.accept``, ``baseline.learn``, ``baseline.reset``,
-    ``expect.add``, ``expect.remove``, ``bundle.promote``, ``bundle.rollback``.
+    ``expect.add``, ``expect.remove``, ``bundle.promote``, ``bundle.rollback``, ``probe.round``, ``probe.accept``,
+    ``deployment.add``.
     """
 
     id: str
@@ -221,6 +224,8 @@ class Incident:
         p_values_before, p_values_after: shares of the prompts by detectors.sketch.P_VALUE_EDGES, 15 each, when nothing was wrong and since
             the start of the change; None where windows kept no such counts.
         grew: topics that grew, by index, most first; -1 stands for none of them.
+        kind: ``drift``, ``behaviour`` or ``safety``.
+        part_of: id of the earlier incident that it has joined: both are one trouble, told by that one.
     """
 
     id: str
@@ -249,6 +254,8 @@ class Incident:
     p_values_before: Sequence[float] | None = None
     p_values_after: Sequence[float] | None = None
     grew: Sequence[int] | None = None
+    kind: str = "drift"
+    part_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

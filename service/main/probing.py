@@ -1,0 +1,146 @@
+"""The thread that asks: from the canaries of a configuration to a runner on an event loop of its own, while this process decides."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from service.canary.runner import Runner
+from service.canary.seams import Seams
+from service.canary.view import SuiteView
+from service.ledger.contract import Unavailable
+from service.main.canaries import Canaries
+from service.main.clients import Opened
+from service.main.watches import UNSIGNED
+from service.probes.target import TargetClient
+from service.records import AuditEntry, Command
+from service.records.probes import Round
+from service.records.probes_json import round_command
+
+if TYPE_CHECKING:
+    from service.store import Store
+
+_log = logging.getLogger(__name__)
+
+_LOOK = 0.2
+_AUDIT = 500
+"""Commands looked through for the last announced release."""
+
+DEPLOYED, ACCEPTED = "deployment.add", "probe.accept"
+"""Commands after which another model than before is expected; of an acceptance, where it covers the suite."""
+
+
+class Probing:
+    """Owns the runner of a process.
+
+    Args:
+        canaries: what is asked.
+        store: the history, None until it is connected.
+        submit: hands a command to the ledger. Raises Unavailable.
+        active: whether this process is the active decider.
+
+    Attributes:
+        runner: None until the thread has started it. opened: its clients.
+    """
+
+    def __init__(
+        self,
+        canaries: Canaries,
+        store: "Callable[[], Store | None]",
+        submit: Callable[[Command], None],
+        active: Callable[[], bool],
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self.runner: Runner | None = None
+        self.opened: Opened | None = None
+        self._canaries, self._store, self._submit, self._active, self._clock = canaries, store, submit, active, clock
+
+    def run(self, stop: threading.Event) -> None:
+        """The thread's work, until ``stop``."""
+        while self._store() is None:
+            if stop.wait(_LOOK):
+                return
+        asyncio.run(self._run(stop))
+
+    def ask_now(self, target: str | None, suite: str | None) -> list[str] | None:
+        """Have suites asked at once; ids of the rounds. None where this process is not the active decider."""
+        if self.runner is None or not self._active():
+            return None
+        return self.runner.ask_now(target, suite)
+
+    def status(self) -> dict[str, Any]:
+        """What ``GET /v1/probes`` answers."""
+        runner, opened = self.runner, self.opened
+        endpoints = {} if opened is None else {name: _endpoint(client) for name, client in opened.clients.items()}
+        return {
+            "active": self._active(),
+            "suites": [suite_json(view) for view in runner.views()] if runner is not None else [],
+            "endpoints": endpoints,
+        }
+
+    async def _run(self, stop: threading.Event) -> None:
+        from sqlalchemy.exc import OperationalError
+
+        store = self._store()
+        assert store is not None
+        opened = Opened(self._canaries)
+        self.opened = opened
+
+        def announced(model: str, suite: str) -> float | None:
+            return max((entry.time for entry in store.audit(_AUDIT) if _announces(entry, model, suite)), default=None)
+
+        def submit(round: Round) -> None:
+            self._submit(round_command(round))
+
+        seams = Seams(
+            submit=submit,
+            active=self._active,
+            clock=self._clock,
+            retry=(Unavailable, OperationalError),
+            prepare=lambda: opened.prepare(store.probes),
+            announced=announced,
+            store_text=self._canaries.config.probes.store_text,
+            digest_key=self._canaries.key or UNSIGNED,
+        )
+        self.runner = opened.runner(store.probes, seams)
+        ended = asyncio.Event()
+        try:
+            await asyncio.gather(self.runner.run(ended), _follow(stop, ended))
+        finally:
+            await opened.aclose()
+
+
+def suite_json(view: SuiteView) -> dict[str, Any]:
+    """A suite as plain values."""
+    last = view.last and asdict(view.last) | {"counts": {name: counts._asdict() for name, counts in view.last.counts.items()}}
+    return asdict(view) | {"running": view.running and view.running._asdict(), "last": last}
+
+
+def _endpoint(client: TargetClient) -> dict[str, Any]:
+    """Budget and abilities of an endpoint."""
+    spent = client.budget.spent()
+    return {
+        "model": client.capabilities.model,
+        "reached": client.capabilities.reached,
+        "budget_left": client.budget.left(),
+        "calls": spent.calls,
+        "tokens": spent.tokens,
+        "money": spent.money,
+        "paused": client.pace.paused,
+    }
+
+
+async def _follow(stop: threading.Event, ended: asyncio.Event) -> None:
+    """Carry the signal of a thread over to the event loop."""
+    while not stop.is_set():
+        await asyncio.sleep(_LOOK)
+    ended.set()
+
+
+def _announces(entry: AuditEntry, model: str, suite: str) -> bool:
+    told = entry.arguments
+    covers = entry.kind == DEPLOYED or (entry.kind == ACCEPTED and told.get("suite") in (None, suite))
+    return covers and told.get("model") == model and not entry.outcome.startswith("refused")
