@@ -8,7 +8,9 @@ from service.records.probes import Counts, Print
 ITEMS = 6
 
 
-def rounds(count: int, seed: int, *, model: str = "m1", shift: float = 0.0, noise: float = 0.01, answers: str = "", tokens: int = 7) -> list[Print]:
+def rounds(
+    count: int, seed: int, *, model: str = "m1", shift: float = 0.0, noise: float = 0.01, answers: str = "", tokens: int = 7
+) -> list[Print]:
     """Rounds of six questions with noisy log probabilities, or with answers drawn from letters."""
     draw = np.random.default_rng(seed)
     made = []
@@ -38,7 +40,10 @@ def test_without_log_probabilities_answers_to_border_inputs_tell() -> None:
 
 
 def test_what_is_passive_needs_one_round() -> None:
-    assert compare(rounds(1, 1), rounds(1, 2, model="m2", tokens=8), 1) == {"identity": Counts(ITEMS, ITEMS), "tokens": Counts(ITEMS, ITEMS)}
+    assert compare(rounds(1, 1), rounds(1, 2, model="m2", tokens=8), 1) == {
+        "identity": Counts(ITEMS, ITEMS),
+        "tokens": Counts(ITEMS, ITEMS),
+    }
     assert compare([], rounds(1, 2), 5) == {}
     assert set(compare(rounds(5, 1), rounds(4, 2), REFERENCE)) == {"identity", "tokens"}
     assert set(compare(rounds(5, 1), rounds(9, 2), REFERENCE + 1)) == {"identity", "tokens"}
