@@ -129,6 +129,8 @@ class TargetClient:
             models, owners = await self._listed()
             model = self.settings.model or (models[0] if models else "")
             start = replace(start, model=model, models=models, salt=bool(owners & SALTED))
+        # Whoever asks meanwhile knows the model already.
+        self.capabilities = start
 
         async def send(call: Call, can: Capabilities) -> Attempt:
             return await self._send(call, can, tag)

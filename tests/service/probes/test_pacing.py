@@ -77,6 +77,18 @@ async def test_being_told_to_step_back_pauses_the_whole_target_and_halves_its_ra
     assert each.factor == 1.0
 
 
+async def test_who_waits_already_waits_longer_when_the_target_is_told_to_step_back() -> None:
+    clock = Clock()
+
+    async def sleep(seconds: float) -> None:
+        if clock.now < 1001.0:
+            each.step_back(60)
+        await clock.sleep(seconds)
+
+    each = Pace(Rate(per_minute=60, concurrency=1), clock, sleep)
+    assert await take(each, 2, clock) == [0, 60]
+
+
 async def test_no_pause_is_longer_than_the_longest() -> None:
     each = pace(Clock())
     each.step_back(float("inf"))
