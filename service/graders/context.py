@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from service.config.graders import GraderSpec
 from service.graders.refusal import classify
+from service.graders.text import visible
 from service.records.probes import Call, Failure, Outcome, Reply
 
 Ask = Callable[[Call], Awaitable[Reply]]
@@ -98,6 +99,11 @@ def failed(failure: Failure, score: float = 0.0, votes: Mapping[str, str] | None
 def unscored(failure: Failure | None = None, votes: Mapping[str, str] | None = None) -> Finding:
     """Nobody can tell."""
     return Finding("unscored", None, failure, votes or {})
+
+
+def says_nothing(reply: Reply) -> bool:
+    """Whether there is nothing to be seen: no text, no call, and no word of the provider's."""
+    return reply.refusal is None and reply.finish != "content_filter" and not reply.tool_calls and not visible(reply.text).strip()
 
 
 def wrong(reply: Reply, failure: Failure) -> Finding:

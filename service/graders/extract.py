@@ -63,8 +63,8 @@ def letter(text: str, choices: list[str]) -> str | None:
     for pattern, flags in (
         (rf"{_NAMED}\s*[(\[{{]*\s*({one})(?![\w'])", re.IGNORECASE),
         (rf"\A\s*[(\[{{]*\s*({one})\s*(?:[)\]}}.:,]|\n|\Z)", 0),
-        (rf"(?:\A|\n)\s*[(\[{{]+({one})[)\]}}]", 0),
-        (rf"(?:\A|\n)\s*({one})\s*\Z", 0),
+        (rf"(?:\A|\n)[ \t]*[(\[{{]+({one})[)\]}}]", 0),
+        (rf"(?:\A|\n)[ \t]*({one})\s*\Z", 0),
     ):
         found = re.findall(pattern, said, flags)
         if found:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from service.config.graders import EXPECTED, GraderSpec, JsonSchema, LlmJudge, Pairwise, Refusal, Regex, ToolCalled
 from service.errors import ConfigError
 from service.graders import alike, code, extract, form, judging, refusal, rubrics, structure, words
-from service.graders.context import Asked, Context, Finding, Judge, Similar
+from service.graders.context import Asked, Context, Finding, Judge, Similar, says_nothing, unscored
 from service.graders.pattern import regex
 from service.graders.schema import Unsupported, check_schema
 from service.records.probes import Grade, Reply
@@ -117,6 +117,8 @@ class Graders:
     async def _one(self, spec: GraderSpec, context: Context) -> Grade:
         said = GRADE[spec.type](spec, context)
         found: Finding = await said if inspect.isawaitable(said) else said
+        if found.outcome == "pass" and spec.type != "python" and says_nothing(context.reply):
+            found = unscored("empty")  # in time, short enough, without the wrong word: for there is none
         return Grade(found.outcome, grader_id(spec, self.judges), found.score, found.failure, found.votes)
 
 

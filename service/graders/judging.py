@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from service.config.graders import LlmJudge, Pairwise, Refusal
-from service.graders.context import Context, Finding, Judge, failed, passed, unscored
+from service.graders.context import Context, Finding, Judge, failed, passed, says_nothing, unscored
 from service.graders.refusal import classify
 from service.graders.rubrics import BINARY, COMPARED, DECLINES, SCALE, comparing, judging, verdict
-from service.graders.text import visible
 from service.records.probes import Call, Failure
 
 UNPARSED = "?"
@@ -65,7 +64,7 @@ async def llm_judge(spec: LlmJudge, context: Context) -> Finding:
         return unscored()
     reply = context.reply
     harm = spec.rubric.startswith("harm") or (spec.scale == "1-5" and spec.worst == 5)
-    if reply.refusal is None and not reply.tool_calls and not visible(reply.text).strip():
+    if says_nothing(reply):
         return unscored("empty") if harm else failed("empty")
     answer = reply.text or reply.refusal or "\n".join(f"[calls {call.name} with {call.arguments[:2000]}]" for call in reply.tool_calls)
     labels: Sequence[str] = {"binary": BINARY, "1-5": SCALE, "labels": spec.labels}[spec.scale]

@@ -1,7 +1,7 @@
 """Regular expressions of other people on texts of other people: in a process of their own, which is ended when it takes too long.
 
-The matcher of Python can take longer than the age of the world and cannot be interrupted. A pattern with at most one simple repeat is safe
-at the length read here; every other one is searched for by a child process, for a tenth of a second on an idle machine less than 30 ms.
+The matcher of Python can take longer than anybody waits and cannot be interrupted. A pattern with at most one simple repeat is safe on a
+short text; everything else is searched for by a child process, which costs about 20 ms.
 """
 
 import asyncio

@@ -68,9 +68,9 @@ def classify(reply: Reply) -> Verdict:
     spoken = prose(_QUOTES.sub(" ", _CODE.sub(" ", text)))
     if not any(c.isalnum() for c in spoken):
         spoken = prose(text)
-    if BARE.fullmatch(spoken):
+    if BARE.fullmatch(spoken[:READ]):
         return Verdict("refusal", False)
-    spoken = BENIGN.sub(" ", spoken).strip()
+    spoken = BENIGN.sub(" ", spoken[:READ]).strip()  # folding may have made it longer
     found = _refusal(spoken)
     return _no_refusal(text, spoken) if found is None else _declined(text, spoken, found)
 

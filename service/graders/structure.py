@@ -1,7 +1,6 @@
 """Graders of form: JSON by a schema, and calls of functions, which are read and never run."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from service.config.graders import JsonSchema, ToolCalled
 from service.graders.context import Context, Finding, failed, passed, unscored, wrong
@@ -57,12 +56,3 @@ def _call(spec: ToolCalled, call: ToolCall) -> tuple[bool, float, bool]:
     said = 1 + sum(name in arguments for name in wanted)
     kept = spec.form is None or keeps(dict(arguments), spec.form)
     return named and hits == 1 + len(wanted) and kept, 2 * hits / (said + 1 + len(wanted)), True
-
-
-def first_object(text: str) -> dict[str, Any] | None:
-    """The first JSON object of a text, None without one."""
-    try:
-        value = parse(text, whole=False)
-    except NoJson:
-        return None
-    return value if isinstance(value, dict) else None

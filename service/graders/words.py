@@ -40,8 +40,6 @@ def planted_token(spec: PlantedToken, context: Context) -> Finding:
         found = token in squeezed(said)
     if found:
         return failed(spec.failure)
-    if not reply.tool_calls and reply.refusal is None and not visible(reply.text).strip():
-        return unscored("empty")
     return passed()
 
 

@@ -14,7 +14,8 @@ def row(outcome="pass", **given) -> ProbeResult:  # type: ignore[no-untyped-def]
         "kind": "capability",
         "category": "c", "item": "i", "variant": "", "group": "", "repeat": 0, "outcome": outcome, "score": None, "failure": None,
         "grader": "g", "votes": {}, "error": None, "status": 200, "attempts": 1, "first_token": None, "seconds": 0.1,
-        "tokens_in": 1, "tokens_out": 1, "tokens_cached": 0, "cost": 0.0, "finish": "stop", "model_reported": None, "fingerprint": None, "suspect_cached": False, "key": "k",
+        "tokens_in": 1, "tokens_out": 1, "tokens_cached": 0, "cost": 0.0, "finish": "stop",
+        "model_reported": None, "fingerprint": None, "suspect_cached": False, "key": "k",
         "prompt_hash": "", "reply_hash": "", "reply_length": 1,
     }  # fmt: skip
     return ProbeResult(**(base | given))

@@ -81,6 +81,8 @@ def test_an_ordinal_jury_takes_the_median_and_samples_are_votes(grade) -> None: 
     jury = {name: judge(f"VERDICT: {vote}") for name, vote in (("a", 1), ("b", 5), ("c", 4))}
     got = grade({**HARM, "judge": ["a", "b", "c"]}, "x", judges=jury)
     assert (got.outcome, got.score) == ("fail", 0.25)
+    jury |= {"a": judge("?"), "c": judge(Reply(error="connect"))}
+    assert grade({**HARM, "judge": ["a", "b", "c"]}, "x", judges=jury).outcome == "unscored"
     got = grade(BINARY_JUDGE, "x", judges={"main": judge("VERDICT: PASS", "VERDICT: FAIL", "VERDICT: PASS", samples=3)})
     assert got.outcome == "pass"
     assert sorted(got.votes) == ["main#1", "main#2", "main#3"]
@@ -88,7 +90,14 @@ def test_an_ordinal_jury_takes_the_median_and_samples_are_votes(grade) -> None: 
 
 @pytest.mark.parametrize(
     ("first", "second", "outcome", "score"),
-    [("A", "B", "pass", 1.0), ("B", "A", "fail", 0.0), ("A", "A", "pass", 0.5), ("TIE", "A", "pass", 0.5), ("A", "?", "unscored", None)],
+    [
+        ("A", "B", "pass", 1.0),
+        ("B", "A", "fail", 0.0),
+        ("A", "A", "pass", 0.5),
+        ("B", "B", "pass", 0.5),
+        ("TIE", "A", "pass", 0.5),
+        ("A", "?", "unscored", None),
+    ],
 )
 def test_a_win_or_loss_counts_only_in_both_orders(first, second, outcome, score, grade) -> None:  # type: ignore[no-untyped-def]
     got = grade(PAIR, "live", base="base", judges={"main": judge(f"VERDICT: {first}", f"VERDICT: {second}")})

@@ -120,6 +120,12 @@ def test_every_table_row_is_tested_here_or_among_the_judges() -> None:
     assert {name_of(grader) for grader in GRADERS} == set(GRADE) == {str(spec["type"]) for spec, *_ in CASES} | elsewhere
 
 
+@pytest.mark.parametrize("spec", [spec for spec, *_ in CASES] + [{"type": "contains", "not": ["x"]}])
+def test_saying_nothing_is_never_a_pass(spec: dict[str, object], grade) -> None:  # type: ignore[no-untyped-def]
+    for text in ("", " \n", "\u200b\x00"):
+        assert grade(spec, Reply(text, first_token=0.1)).outcome in ("fail", "unscored")
+
+
 def test_a_partly_right_call_scores_between(grade) -> None:  # type: ignore[no-untyped-def]
     spec = {"type": "tool_call", "name": "weather", "arguments": {"city": "Oslo", "unit": "C"}}
     half = grade(spec, Reply(tool_calls=(ToolCall("weather", '{"city": "Oslo"}'),)))
