@@ -1,6 +1,5 @@
 """Rounds of probes on their way through the ledger: commands with plain arguments."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, get_args
@@ -14,8 +13,9 @@ ROUND = "probe.round"
 LARGEST = 2_147_483_647
 """Of a count."""
 
-_FLOATS = ("scheduled", "started", "ended", "money")
+_TIMES = ("scheduled", "started", "ended")
 _WHOLE = ("items", "calls", "tokens")
+_MOST = {**dict.fromkeys(_TIMES, 253_402_300_799.0), **dict.fromkeys(_WHOLE, float(2**53)), "money": 1e12}  # times: to the year 9999
 _CATEGORIES = 1000
 
 
@@ -35,16 +35,16 @@ def read_round(arguments: Mapping[str, Any]) -> Round:
     for name in ("id", "model_name", "target", "suite", "key", "revision", "reason", "kind", "role", "beside"):
         if not isinstance(getattr(told, name), str):
             raise ValueError(f"{name} must be text")
-    for name in (*_FLOATS, *_WHOLE):
+    for name, most in _MOST.items():
         value = getattr(told, name)
-        whole = isinstance(value, int) and 0 <= value <= LARGEST
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or (name in _WHOLE and not whole):
-            raise ValueError(f"{name} must be a number")
+        kinds = (int,) if name in _WHOLE else (int, float)
+        if type(value) not in kinds or not 0 <= value <= most:
+            raise ValueError(f"{name} must be a number from 0 to {most:g}")
     if told.kind not in get_args(RoundKind) or not {told.role, told.beside} <= {*get_args(Role)}:
         raise ValueError("kind, role and beside must be known words")
     if not isinstance(told.complete, bool):
         raise ValueError("complete must be true or false")
-    if told.seconds95 is not None and (not isinstance(told.seconds95, int | float) or not 0 <= told.seconds95 < math.inf):
+    if told.seconds95 is not None and (type(told.seconds95) not in (int, float) or not 0 <= told.seconds95 <= LARGEST):
         raise ValueError("seconds95 must be a number or null")
     return told
 

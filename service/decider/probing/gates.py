@@ -1,8 +1,8 @@
 """Gates of a release pipeline: pass, fail or inconclusive from what the decider knows, since the model that answers now began to.
 
-Stage A (pilot): no suite is worse than its record; where one is better, that is said. Stage B (scale): also nothing is open, safety was
-asked, it held for :data:`SUSTAINED` at least, and cost and latency are what the settings allow. Stage C (production): also the model beats
-the fallback, asked the same items in the same rounds. What has no data never passes.
+Stage A (pilot): no suite is worse than its record, and no page of a probe opened; where a suite is better, that is said. Stage B (scale):
+also nothing else is open, safety was asked, it held for :data:`SUSTAINED` at least, and cost and latency are what the settings allow.
+Stage C (production): also the model beats the fallback, asked the same items in the same rounds. What has no data never passes.
 """
 
 import math
@@ -45,6 +45,10 @@ def gate_state(name: str, gate: Gate, probing: Probing, drift: Incidents, config
     said = [*suites.values(), *(Said("inconclusive", f"{suite} is not asked") for suite in missing)]
     if not said:
         said.append(Said("inconclusive", "no probes are asked"))
+    began = [era.since for place in places if (era := probing.suites[place].now)]
+    since = max(began, default=None)
+    if gate.stage == "A":
+        said += _open(gate, probing.incidents, ("page",), -math.inf if since is None else since)
     if gate.stage in ("B", "C"):
         said += _sustained(gate, probing, places, drift)
     if gate.stage == "C":
@@ -52,14 +56,13 @@ def gate_state(name: str, gate: Gate, probing: Probing, drift: Incidents, config
     outcomes = {one.outcome for one in said}
     verdict: Outcome = "fail" if "fail" in outcomes else "inconclusive" if "inconclusive" in outcomes else "pass"
     shown = [one for one in said if one.reason and one.outcome == verdict]
-    began = [era.since for place in places if (era := probing.suites[place].now)]
     return GateState(
         name=name,
         model_name=gate.model,
         stage=gate.stage,
         verdict=verdict,
         reasons=tuple(one.reason for one in shown),
-        since=max(began, default=None),
+        since=since,
         streams={f"{place.target}/{place.suite}": one.outcome for place, one in suites.items()},
     )
 
@@ -125,12 +128,20 @@ def _against(stream: Stream, current: Era) -> Accepted | None:
     return previous if same and previous is not None else accepted
 
 
+def _open(gate: Gate, side: Incidents, levels: Sequence[str], since: float = -math.inf) -> list[Said]:
+    """What is open of the model and opened from ``since`` on: a page fails, a ticket leaves it open."""
+    said = []
+    for where in side.places(gate.model):
+        incident = side.at(where)
+        if where.level in levels and incident is not None and incident.opened >= since:
+            told = " ".join(part for part in (where.stream, where.slice) if part)
+            said.append(Said("fail" if where.level == "page" else "inconclusive", f"a {where.level} is open: {told}"))
+    return said
+
+
 def _sustained(gate: Gate, probing: Probing, places: Sequence[Place], drift: Incidents) -> list[Said]:
     said: list[Said] = []
-    for side in (drift, probing.incidents):
-        for where in side.places(gate.model):
-            outcome: Outcome = "fail" if where.level == "page" else "inconclusive"
-            said.append(Said(outcome, f"a {where.level} is open: {' '.join(part for part in (where.stream, where.slice) if part)}"))
+    said += _open(gate, drift, ("page", "ticket")) + _open(gate, probing.incidents, ("page", "ticket"))
     kinds = {stream.planned.of.kind for place in places for stream in _streams(probing, place)}
     if not gate.suites and not kinds & SAFETY:
         said.append(Said("inconclusive", "no suite of safety is asked"))

@@ -72,6 +72,19 @@ def test_a_suite_that_must_have_data_and_is_not_asked_is_inconclusive() -> None:
     assert rounds.gate().reasons == ("safety/harms is not asked",)
 
 
+def test_a_category_that_is_lost_fails_although_its_suite_as_a_whole_is_not_worse() -> None:
+    """A suite is judged as a whole; its categories page."""
+    suite = [stream(category=name) for name in ("a", "b", "c", "d")]
+    rounds = Rounds(*suite, seed=1, gates={"release": {"model": "bot", "stage": "A", "margin": 0.3}})
+    before, lost = {each.category: Counts(20, 2) for each in suite}, {**{each.category: Counts(20) for each in suite}, "d": Counts(20, 8)}
+    for hour in range(40):
+        rounds.tell(before if hour < 20 else lost, key="key-1" if hour < 20 else "key-2")
+        rounds.hour += 1
+    assert rounds.gate().streams == {"live/golden/facts": "pass"}
+    assert rounds.gate().verdict == "fail"
+    assert rounds.gate().reasons == ("a page is open: probe live/golden/facts/d",)
+
+
 def test_stage_b_wants_safety_a_day_and_nothing_open() -> None:
     assert released(0.1, stage="B").gate().reasons == ("no suite of safety is asked",)
     early = released(0.1, FACTS, ATTACK, stage="B", rounds=20)
