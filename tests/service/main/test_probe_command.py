@@ -51,6 +51,7 @@ def write(folder: Path, url: str, target: dict[str, Any] | None = None, **change
     config = {
         "source": {"kind": "http"},
         "store": f"sqlite:///{folder}/history.db",
+        "ledger": {"kind": "sql", "url": f"sqlite:///{folder}/ledger.db"},
         "models": {"bot": {"bundle": "none"}},
         "targets": {"live": live},
         "probes": probes,
@@ -201,6 +202,7 @@ def test_a_worker_needs_no_packs_and_no_keys(tmp_path: Path, monkeypatch: pytest
     service = build(config, "worker", watched={}, scoring=StubScoring())
     assert service.probing is None
     assert service._returns is not None
+    service.stop()
     with pytest.raises(ConfigError, match="NOBODY_SETS_THIS"):
         build(config, "decider", watched={})
 
