@@ -20,9 +20,8 @@ def result(item: str = "q1", round: str = "bot/live/p/s/1", **changes: object) -
 def round_(number: int = 1, **changes: object) -> Round:
     values: dict[str, object] = {
         "id": f"bot/live/p/s/{number}", "model_name": "bot", "target": "live", "role": "live", "suite": "p/s", "kind": "golden",
-        "items": 20,
-        "scheduled": float(number), "started": number + 0.5, "ended": number + 9.0, "key": "k", "revision": "m1", "complete": True,
-        "reason": "", "counts": {"sums": Counts(20, 1, 0, 0, 1, 0)}, "calls": 20, "tokens": 140, "money": 5.0,
+        "items": 20, "scheduled": float(number), "started": number + 0.5, "ended": number + 9.0, "key": "k", "revision": "m1",
+        "complete": True, "reason": "", "counts": {"sums": Counts(20, 1, 0, 0, 1, 0)}, "calls": 20, "tokens": 140, "money": 5.0,
     }  # fmt: skip
     return Round(**values | changes)  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, TypeVar, cast
 
-from service.config import Config, FileSource, HttpSource, KafkaSource, SqlLedger, database_url, store_url
+from service.config import Config, FileSource, HttpSource, KafkaSource, SqlLedger, canary_key, database_url, store_url
 from service.errors import ConfigError
 from service.ledger.contract import Journal, Ledger, Unavailable
 from service.pipeline.pipeline import Source
@@ -30,9 +30,10 @@ def decoder(config: Config, canaries: Canaries | None = None) -> Decoder:
     return Decoder(config.fields, config.models, config.windows.max_skew, canaries)
 
 
-def returns(config: Config, key: bytes | None) -> Returns | None:
-    """Recognises our own probes where prompts come in; None where no key signs them."""
-    return Returns(key) if key is not None and config.targets else None
+def returns(config: Config) -> Returns | None:
+    """Recognises our own probes where prompts come in; None where nothing is asked, or no key signs it. Raises ConfigError."""
+    key = canary_key(config.probes) if config.targets else None
+    return None if key is None else Returns(key)
 
 
 def ledger(config: Config, instance: str) -> Ledger:

@@ -67,7 +67,8 @@ def build(
         started=time.time(),
         reasons=[reason.value for reason in Reason],
     )
-    canaries = Canaries.load(config) if config.targets else None
+    # A worker recognises canaries and asks none: it needs no packs and no keys of endpoints.
+    canaries = Canaries.load(config) if config.targets and role != "worker" else None
     if watched is not None:
         return Service(config, role, identity, watched=watched, scoring=scoring, open_writes=open_writes, place=place, canaries=canaries)
     models = Models.load(config, shadows=True)

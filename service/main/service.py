@@ -96,7 +96,7 @@ class Service:
         self._source: Source | None = None
         self._store: Store | None = None
         self._loop: DeciderLoop | None = None
-        self._returns = connect.returns(config, canaries.key if canaries else None)
+        self._returns = connect.returns(config)
         self._streams = canaries.streams if canaries else ()
         self.probing: Probing | None = None
         parts: dict[str, Callable[[], None]] = {}

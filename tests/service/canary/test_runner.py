@@ -11,8 +11,10 @@ import pytest
 
 from canary_parts import Clock, Endpoint, items, probe
 from service.canary import runner as module
+from service.canary.calibration import Calibration
 from service.canary.probe import Probe
 from service.canary.runner import Runner
+from service.canary.schedule import Schedule
 from service.canary.seams import Seams
 from service.records.probes import Counts, Reply, Round
 from service.store import ProbeHistory
@@ -312,3 +314,23 @@ async def test_a_thousand_slow_streams_do_not_hold_up_the_schedule(history: Prob
     assert busy.most_at_once == 1000
     assert world.runner.totals.late < 1.0
     assert sum(told.suite == "p/often" for told in world.told) >= 1
+
+
+async def test_a_judge_is_asked_its_labelled_answers_once_for_all_its_models(history: ProbeHistory) -> None:
+    said = iter([Counts(n=38, bad=2, unscored=1, error=1), Counts(n=20, error=20)])
+
+    async def ask() -> Counts:
+        return next(said)
+
+    judge = Calibration("main", ("bot", "other"), Schedule("judge/main", 86_400.0), ask, "key", 40, 40)
+    world = World(history, clock=Clock(judge.schedule.upcoming(NOW).scheduled + 1))
+    world.runner.judges = (judge,)
+    async with world.running():
+        await world.until(lambda: len(world.told) == 2)
+        world.clock.now = judge.schedule.upcoming(world.clock.now).scheduled + 1
+        await world.until(lambda: len(world.told) == 4)
+    first, second, *later = world.told
+    assert [told.model_name for told in (first, second)] == ["bot", "other"]
+    assert (first.kind, first.suite, first.complete, first.counts[""]) == ("judge", "judge/main", True, Counts(38, 2, 1, 1))
+    assert (first.calls, second.calls) == (40, 0)
+    assert [(told.complete, told.reason) for told in later] == [(False, "errors")] * 2

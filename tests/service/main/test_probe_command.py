@@ -20,11 +20,13 @@ from parts.process import free_port
 from probe_rows import round_
 from service.config import load
 from service.errors import ConfigError
-from service.main import app, check_probes
+from service.main import app, check, check_probes
 from service.main.canaries import Canaries
 from service.main.probe_command import Asked
+from service.main.run import build
 from service.records.probes import Counts
 from service.store import Store
+from stub import StubScoring
 
 GOLDEN = [{"id": f"sum-{i}", "prompt": f"What is {i} + {2 * i}?", "expected": str(3 * i), "category": "sums"} for i in range(1, 21)]
 
@@ -49,6 +51,7 @@ def write(folder: Path, url: str, target: dict[str, Any] | None = None, **change
     config = {
         "source": {"kind": "http"},
         "store": f"sqlite:///{folder}/history.db",
+        "ledger": {"kind": "sql", "url": f"sqlite:///{folder}/ledger.db"},
         "models": {"bot": {"bundle": "none"}},
         "targets": {"live": live},
         "probes": probes,
@@ -179,6 +182,29 @@ def test_a_small_budget_asks_less_often_and_attacks_stay_at_home(tmp_path: Path)
     assert "acknowledge_attacks" in text
     nothing = Canaries.load(load(write(tmp_path, "http://127.0.0.1:9/v1", {"daily": {"calls": 0}})))
     assert nothing.streams == ()
+
+
+def test_what_probes_may_page_and_judges_of_themselves_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TILTMETER_CANARY_KEY", raising=False)
+    url = "http://127.0.0.1:9/v1"
+    config = load(write(tmp_path, url, judges={"main": {"url": url, "model": "toy-1"}}))
+    canaries = Canaries.load(config)
+    said = "\n".join(check_probes.notes(canaries, check._weights(config, canaries)))
+    assert "probes of bot have 30.0% of both budgets: 3 streams, 1 of them may page" in said
+    assert "judge main is the model of target live" in said
+    assert "no key signs canaries" in said
+    assert "targets.live" in _printed(check_probes.endpoints(canaries))
+
+
+def test_a_worker_needs_no_packs_and_no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TILTMETER_CANARY_KEY", "0123456789abcdef")
+    config = load(write(tmp_path, "http://127.0.0.1:9/v1", {"key_env": "NOBODY_SETS_THIS"}))
+    service = build(config, "worker", watched={}, scoring=StubScoring())
+    assert service.probing is None
+    assert service._returns is not None
+    service.stop()
+    with pytest.raises(ConfigError, match="NOBODY_SETS_THIS"):
+        build(config, "decider", watched={})
 
 
 def _printed(table: Any) -> str:
