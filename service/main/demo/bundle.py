@@ -6,7 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from detectors.scores import DENSITY_WEIGHT, LABEL_DENSITY_WEIGHT, LABEL_WEIGHT, TOPIC_WEIGHT
+from detectors.lexical import DIMENSION, FEWEST_SOURCES
+from detectors.scores import DENSITY_WEIGHT, LABEL_DENSITY_WEIGHT, LABEL_WEIGHT, LEXICAL_WEIGHT, TOPIC_WEIGHT
 from service.bundle import SCHEMA, Bundle
 from service.errors import ConfigError
 from service.main.demo.finetune import ROWS, SEED, write_finetune
@@ -38,6 +39,6 @@ def example_bundle() -> tuple[Bundle, bool]:
 def _digest() -> str:
     """Of everything the bundle depends on here; the encoder is in the bundle's own digests."""
     grammar = files("service.main.demo").joinpath("grammar.yaml").read_bytes()
-    weights = f"{DENSITY_WEIGHT} {LABEL_WEIGHT} {TOPIC_WEIGHT} {LABEL_DENSITY_WEIGHT}"
+    weights = f"{DENSITY_WEIGHT} {LABEL_WEIGHT} {TOPIC_WEIGHT} {LABEL_DENSITY_WEIGHT} {LEXICAL_WEIGHT} {DIMENSION} {FEWEST_SOURCES}"
     program = f"{VERSION} {SCHEMA} {ROWS} {SEED} {weights} {LONGEST} "
     return hashlib.sha256(program.encode() + grammar).hexdigest()[:12]
