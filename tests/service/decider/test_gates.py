@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-
 from probe_log import LIVE, Rounds, stream
+
 from service.records.probes import Counts, ProbeStream
 
 FACTS = stream()

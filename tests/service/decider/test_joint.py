@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from decider_log import NULLS, START, TOPICS, history, settings, watched
-
 from probe_log import LIVE, Rounds, stream
+
 from service.decider.decider import Decider, Watched
 from service.records import Incident
 from service.records.probes import ProbeStream

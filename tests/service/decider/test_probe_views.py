@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 from decider_log import watched
+from probe_log import Rounds, stream
 
 from detectors.change import share_interval
-from probe_log import Rounds, stream
 from service.decider.decider import Decider
 from service.records.probes import Counts
 

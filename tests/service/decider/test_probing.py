@@ -7,9 +7,9 @@ from math import log10
 
 import pytest
 from decider_log import NULLS, Log, watched
+from probe_log import HOUR, START, Rounds, config, stream
 
 from detectors.rounds import bound, smallest_effect
-from probe_log import HOUR, START, Rounds, config, stream
 from service.decider.decider import Decider
 from service.errors import ConfigError
 from service.records import Command

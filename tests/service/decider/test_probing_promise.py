@@ -3,10 +3,10 @@
 import numpy as np
 from decider_log import START, Log, watched
 from numpy.typing import NDArray
+from probe_log import HOUR, config, stream
 from scipy.stats import norm
 
 from detectors.rounds import bound, smallest_effect
-from probe_log import HOUR, config, stream
 from service.decider.decider import Decider
 from service.records.probes import Counts, Round
 from service.records.probes_json import round_command

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from decider_log import START, watched
-
 from probe_log import HOUR, LIVE, Rounds, stream
+
 from service.decider.decider import Decider
 from service.decider.snapshot import DeciderSnapshot
 from service.ledger.wire import decode, encode

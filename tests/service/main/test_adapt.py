@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from decider_log import START, Log, history, settings, sketch, watched
-
 from probe_log import Rounds, stream
+
 from service import metrics
 from service.api.page import status_page
 from service.decider.baselines import Kept
