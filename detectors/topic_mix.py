@@ -65,7 +65,7 @@ class TopicMix:
     ) -> None:
         """Take checked arrays, (S, H, K + 1) bounds and (S, K + 1) effects; use :meth:`fit` or :meth:`restore`."""
         self.upper, self.lower, self.design_effect, self.min_effect, self.recursion = upper, lower, design_effect, min_effect, recursion
-        streams, _, categories = upper.shape
+        streams = len(upper)
         self._crossed = np.full((2, streams), -1)  # 2 * category + rising of a level that crossed in the last window with prompts
         self._part = np.zeros((2, streams))
         self._prepare(0)
