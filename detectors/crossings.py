@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.recursion import LARGEST_EXPONENT
+
 BUDGETS = np.array([30, 100, 300, 1000])
 """A': windows per false alarm at which crossings are counted."""
 
@@ -29,7 +31,7 @@ class Crossings:
 
         Where it is 0 the component stays as it is; its log L must be 0 there.
         """
-        ratio = np.minimum(np.exp(np.minimum(log_ratio, 700.0)), _LARGEST)
+        ratio = np.minimum(np.exp(np.minimum(log_ratio, LARGEST_EXPONENT)), _LARGEST)
         np.minimum(ratio, self._caps, out=self._ratio)
         self._evidence += self._rates * elapsed
         self._evidence *= self._ratio

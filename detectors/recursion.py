@@ -32,6 +32,7 @@ class Recursion:
     ) -> None:
         """Take checked arrays; use :meth:`fit` or :meth:`restore`. ``rates`` (2, S), ``weights`` (K,), ``evidence`` (2, K, S)."""
         self._rates, self._weights, self._evidence, self._power = rates, weights, evidence, power
+        self._held = evidence
         self._prepare()
 
     @classmethod
@@ -86,13 +87,16 @@ class Recursion:
         crossed = mean >= 1
         with np.errstate(divide="ignore"):
             shown = np.where(self._enabled, np.maximum(np.log10(mean) - self._log10_rate, 0.0), 0.0)
-        evidence *= ~crossed[:, None]
-        self._evidence = evidence
+        self._held, self._evidence = evidence, evidence * ~crossed[:, None]
         return Evidence(shown[0], shown[1], crossed[0], crossed[1])
 
     def shares(self) -> NDArray[np.float64]:
         """(2, K, S) float64: what each component adds to the evidence of its stream, w_k M_k; which one carries it."""
         return self._weights[:, None] * self._evidence
+
+    def held(self) -> NDArray[np.float64]:
+        """(2, K, S) float64: as :meth:`shares`, but before the newest update took away what had crossed: who carried the crossing."""
+        return self._weights[:, None] * self._held
 
     def reset(self, streams: NDArray[np.bool_], *, ticket_rate: ArrayLike | None = None, page_rate: ArrayLike | None = None) -> None:
         """Take all evidence away where ``streams`` (S,) bool is True, and put the given (S,) rates in force there; others keep theirs.
@@ -110,7 +114,7 @@ class Recursion:
             for (name, value), old in zip(given, self._rates, strict=True)
         ]
         self._rates = np.stack(rates)
-        self._evidence = np.where(where, 0.0, self._evidence)
+        self._held = self._evidence = np.where(where, 0.0, self._evidence)
         self._prepare()
 
     def snapshot(self) -> State:
@@ -136,7 +140,7 @@ class Recursion:
         values = np.moveaxis(np.asarray(evidence, np.float64), 0, -1)
         if values.shape != self._evidence.shape or not ((values >= 0) & np.isfinite(values)).all():
             raise ValueError("evidence must be (S, 2, K) finite numbers, not negative")
-        self._evidence = np.ascontiguousarray(values)
+        self._held = self._evidence = np.ascontiguousarray(values)
 
 
 def _rates(name: str, value: ArrayLike, streams: int) -> NDArray[np.float64]:

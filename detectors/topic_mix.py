@@ -65,10 +65,9 @@ class TopicMix:
     ) -> None:
         """Take checked arrays, (S, H, K + 1) bounds and (S, K + 1) effects; use :meth:`fit` or :meth:`restore`."""
         self.upper, self.lower, self.design_effect, self.min_effect, self.recursion = upper, lower, design_effect, min_effect, recursion
-        streams, _, categories = upper.shape
+        streams = len(upper)
         self._crossed = np.full((2, streams), -1)  # 2 * category + rising of a level that crossed in the last window with prompts
         self._part = np.zeros((2, streams))
-        self._weights = mixture(categories)
         self._prepare(0)
 
     @classmethod
@@ -178,18 +177,15 @@ class TopicMix:
 
     def update(self, counts: NDArray[np.int64], hour: int) -> Evidence:
         """Take one closed window of every stream; an empty window changes nothing. Raises ValueError as :meth:`increments`."""
-        log_ratio, elapsed = self.increments(counts, hour)
-        held = self.recursion.shares()
+        return self.step(*self.increments(counts, hour))
+
+    def step(self, log_ratio: NDArray[np.float64], elapsed: NDArray[np.int64]) -> Evidence:
+        """The rest of :meth:`update`, for whoever needs the increments as well."""
         said = self.recursion.update(log_ratio, elapsed)
         crossed = np.stack([said.ticket, said.page])
         self._crossed = np.where(elapsed > 0, -1, self._crossed)
         if crossed.any():
-            # The recursion has consumed what crossed: work out who held it from what was there before.
-            rates = self.recursion.rates[:, None]
-            with np.errstate(divide="ignore"):
-                cap = np.where(rates > 0, rates, 1.0) ** (-1 / 3)
-            grown = (held + self._weights[:, None] * rates) * np.minimum(np.exp(np.minimum(log_ratio, 700.0)), cap)
-            holder, part = self._holders(grown)
+            holder, part = self._holders(self.recursion.held())
             self._crossed, self._part = np.where(crossed, holder, self._crossed), np.where(crossed, part, self._part)
         return said
 

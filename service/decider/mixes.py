@@ -227,10 +227,9 @@ class Mixes:
         for stream in MIXES:
             if (detector := self.mixes.get(stream)) is None:
                 continue
-            table = counts(sketch, stream)[None]
-            said[stream] = detector.update(table, hour)
+            ratio, elapsed = detector.increments(counts(sketch, stream)[None], hour)
+            said[stream] = detector.step(ratio, elapsed)
             if stream in self.members:
-                ratio, elapsed = detector.increments(table, hour)
                 steps[stream] = ratio[:, 0], np.repeat(elapsed, len(ratio))
             self._carried[stream] = self._carrier(stream, detector, said[stream])
         if self.shift is not None and sketch.fourier.size:
@@ -247,16 +246,9 @@ class Mixes:
         still = {stream: (np.zeros(k), np.zeros(k, np.int64)) for stream, k in size.items()}
         parts = [steps.get(stream, still[stream]) for stream in self.members]
         ratio, elapsed = np.concatenate([part[0] for part in parts])[:, None], np.concatenate([part[1] for part in parts])[:, None]
-        before, rates = combined.shares(), combined.rates
         evidence = combined.update(ratio, elapsed)
-        level = 0 if evidence.ticket[0] and not evidence.page[0] else int(rates[1, 0] > 0)
-        held = combined.shares()[level, :, 0]
-        if evidence.ticket[0] or evidence.page[0]:  # the recursion has consumed what crossed: who held it is told from what was before
-            weights = np.concatenate([weights / len(self.members) for weights in self.members.values()])
-            rate = float(rates[level, 0])
-            held = (before[level, :, 0] + weights * rate * elapsed[:, 0]) * np.minimum(
-                np.exp(np.minimum(ratio[:, 0], 700.0)), rate ** (-1 / 3)
-            )
+        level = 0 if evidence.ticket[0] and not evidence.page[0] else int(combined.rates[1, 0] > 0)
+        held = combined.held()[level, :, 0]
         bounds = np.cumsum(list(size.values()))[:-1]
         totals = [float(part.sum()) for part in np.split(held, bounds)]
         if max(totals) > 0:

@@ -47,11 +47,18 @@ class Words(Plan):
         sentences = [list(dict.fromkeys(sentence(chance, words) for _ in range(1_500))) for words in (KNOWN, OTHER)]
         texts = [text for some in sentences for text in some]
         compute = Compute(device="cpu", threads=1)
-        scores = Scorer.open(bundle, compute).score(Encoder.open(bundle, compute).encode(texts))
-        low, high = (bundle.calibration.p_values(scores.score + shift) for shift in (_MARGIN, -_MARGIN))
+        scorer, encoder = Scorer.open(bundle, compute), Encoder.open(bundle, compute)
         edges = P_VALUE_EDGES.astype(np.float32)  # the flags' levels are among them
-        same = np.searchsorted(edges, low) == np.searchsorted(edges, high)
-        settled = {text for text, kept in zip(texts, same.tolist(), strict=True) if kept}
+        seen: dict[str, set[tuple[int, ...]]] = {text: set() for text in texts}
+        for size in (len(texts), 64, 9, 1):  # neighbours that are equally near come in an order that hangs on the batch as well
+            order = chance.sample(texts, len(texts))
+            for part in (order[start : start + size] for start in range(0, len(order), size)):
+                scores = scorer.score(encoder.encode(part))
+                bins = [np.searchsorted(edges, bundle.calibration.p_values(scores.score + shift)) for shift in (_MARGIN, -_MARGIN)]
+                for row, text in enumerate(part):
+                    seen[text] |= {(int(found[row]), int(scores.topic[row])) for found in bins}
+        scores = scorer.score(encoder.encode(texts))
+        settled = {text for text, found in seen.items() if len(found) == 1}
         usual, unusual = (tuple(text for text in some if text in settled) for some in sentences)
         strange = frozenset(text for text, flag in zip(texts, scores.strange.tolist(), strict=True) if flag)
         return cls(prompts, per_window, usual=usual, unusual=unusual, strange=strange)
