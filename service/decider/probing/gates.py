@@ -64,6 +64,7 @@ def gate_state(name: str, gate: Gate, probing: Probing, drift: Incidents, config
         reasons=tuple(one.reason for one in shown),
         since=since,
         streams={f"{place.target}/{place.suite}": one.outcome for place, one in suites.items()},
+        last=max((last for place in places if (last := probing.suites[place].last) is not None), default=None),
     )
 
 

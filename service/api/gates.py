@@ -1,0 +1,66 @@
+"""Gates of a release pipeline: pass, fail or inconclusive, for tools that read JSON and for people."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, HTTPException, Path
+from pydantic import BaseModel, Field
+
+from service.api.access import State
+from service.api.ingest import AdviceAnswer
+from service.api.state import AppState
+
+router = APIRouter(tags=["gates"])
+
+_NOT_HERE: dict[int | str, dict[str, Any]] = {
+    503: {"description": "This process is not the active decider; Retry-After says when to ask again."}
+}
+
+
+class GateAnswer(BaseModel):
+    """What a gate says now. Times in seconds since the epoch."""
+
+    name: str
+    model_name: str
+    stage: Literal["A", "B", "C"]
+    verdict: Literal["pass", "fail", "inconclusive"]
+    reasons: list[str] = Field(description="What stands against a pass; of a pass what was shown.")
+    since: float | None = Field(description="When the model that answers now began to; null before the first round.")
+    last: float | None = Field(description="End of the newest round; null before the first.")
+    streams: dict[str, str] = Field(description="TARGET/PACK/SUITE -> pass, fail or inconclusive.")
+    judged: float = Field(description="When the decider said so.")
+    advice: AdviceAnswer = Field(description="What a gateway in front of this model is advised.")
+
+
+class Gates(BaseModel):
+    """Every gate of the configuration."""
+
+    gates: list[GateAnswer]
+
+
+@router.get("/v1/gates", summary="Every gate: pass, fail or inconclusive", responses=_NOT_HERE)
+def gates(state: State) -> Gates:
+    """What the gates of the configuration say, in its order."""
+    return Gates.model_validate({"gates": _rows(state)})
+
+
+@router.get(
+    "/v1/gates/{name}",
+    summary="One gate: pass, fail or inconclusive",
+    responses={404: {"description": "No gate of this name; the known ones are named."}, **_NOT_HERE},
+)
+def gate(state: State, name: Annotated[str, Path(max_length=200, description="A key of `gates` in the configuration.")]) -> GateAnswer:
+    """200 for all three verdicts: the verdict is in the body."""
+    rows = _rows(state)
+    for row in rows:
+        if row["name"] == name:
+            return GateAnswer.model_validate(row)
+    known = ", ".join(row["name"] for row in rows)
+    raise HTTPException(404, f"no gate is called {name!r}; " + (f"known: {known}" if known else "the configuration has no gates"))
+
+
+def _rows(state: AppState) -> Sequence[Any]:
+    found = state.gates()
+    if isinstance(found, str):
+        raise HTTPException(503, f"gates are judged by the active decider: {found}", headers={"Retry-After": "5"})
+    return found
