@@ -13,7 +13,7 @@ from service.api.state import AppState
 router = APIRouter(tags=["gates"])
 
 _NOT_HERE: dict[int | str, dict[str, Any]] = {
-    503: {"description": "This process is not the active decider; Retry-After says when to ask again."}
+    503: {"description": "Not the active decider; Retry-After says when to ask again."}
 }
 
 

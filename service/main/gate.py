@@ -50,7 +50,8 @@ def gate(
         tiltmeter gate release --config tiltmeter.yaml --wait 6h --json
     """
     seconds = _seconds(wait) if wait is not None else 0.0
-    answer = _settled(name, url or _address(name, config), seconds)
+    configured = DEFAULT_URL if config is None else _address(name, config, needed=url is None)
+    answer = _settled(name, url or configured, seconds)
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
@@ -71,17 +72,15 @@ def _seconds(wait: str) -> float:
     return float(seconds)
 
 
-def _address(name: str, config: Path | None) -> str:
+def _address(name: str, config: Path, *, needed: bool) -> str:
     """Where the service of this configuration listens. Raises ConfigError, also for a gate that is not in it."""
-    if config is None:
-        return DEFAULT_URL
     from service.config import load
 
     found = load(config)
     if name not in found.gates:
         known = f"known: {', '.join(found.gates)}" if found.gates else "it has no gates"
         raise ConfigError(f"{config}: gates: no gate is called {name!r}; {known}")
-    if not found.http.port:
+    if needed and not found.http.port:
         raise ConfigError(f"{config}: http.port: 0 takes a free port, so --url is needed")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(found.http.host, found.http.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{found.http.port}"
