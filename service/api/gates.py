@@ -1,20 +1,20 @@
 """Gates of a release pipeline: pass, fail or inconclusive, for tools that read JSON and for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Path
+from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, Field
 
 from service.api.access import State
+from service.api.history import seconds
 from service.api.ingest import AdviceAnswer
 from service.api.state import AppState
 
 router = APIRouter(tags=["gates"])
 
-_NOT_HERE: dict[int | str, dict[str, Any]] = {
-    503: {"description": "Not the active decider; Retry-After says when to ask again."}
-}
+_NOT_HERE: dict[int | str, dict[str, Any]] = {503: {"description": "Not the active decider; Retry-After says when to ask again."}}
 
 
 class GateAnswer(BaseModel):
@@ -49,14 +49,32 @@ def gates(state: State) -> Gates:
     summary="One gate: pass, fail or inconclusive",
     responses={404: {"description": "No gate of this name; the known ones are named."}, **_NOT_HERE},
 )
-def gate(state: State, name: Annotated[str, Path(max_length=200, description="A key of `gates` in the configuration.")]) -> GateAnswer:
-    """200 for all three verdicts: the verdict is in the body."""
+def gate(
+    state: State,
+    name: Annotated[str, Path(max_length=200, description="A key of `gates` in the configuration.")],
+    since: Annotated[
+        datetime | None, Query(description="Start of the release, ISO 8601 or epoch seconds: what answers longer than that is not it.")
+    ] = None,
+) -> GateAnswer:
+    """200 for all three verdicts: the verdict is in the body. With `since`, inconclusive until a model that began later has answered."""
     rows = _rows(state)
     for row in rows:
         if row["name"] == name:
-            return GateAnswer.model_validate(row)
+            return GateAnswer.model_validate(row | _too_early(row, seconds(since)))
     known = ", ".join(row["name"] for row in rows)
     raise HTTPException(404, f"no gate is called {name!r}; " + (f"known: {known}" if known else "the configuration has no gates"))
+
+
+def _too_early(row: Mapping[str, Any], release: float | None) -> dict[str, Any]:
+    """What changes while the newest round is not of the release that is asked about."""
+    if release is None or (row["since"] is not None and row["since"] >= release):
+        return {}
+    began = "nothing has answered yet" if row["since"] is None else f"what answers now began at {_moment(row['since'])}"
+    return {"verdict": "inconclusive", "reasons": [f"no round of a model that began since {_moment(release)}: {began}"]}
+
+
+def _moment(time: float) -> str:
+    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _rows(state: AppState) -> Sequence[Any]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import typer
 
@@ -36,6 +36,9 @@ def gate(
     url: Annotated[
         str | None, typer.Option(envvar="TILTMETER_URL", help=f"Address of a running service. Default: {DEFAULT_URL}", show_default=False)
     ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Start of the release, ISO 8601: inconclusive until a model that began later has answered.")
+    ] = None,
     wait: Annotated[str | None, typer.Option(help="Ask again while it is inconclusive, for so long: 90s, '30 min', 6h.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The answer of the service as JSON.")] = False,
 ) -> None:
@@ -47,11 +50,12 @@ def gate(
 
         tiltmeter gate release --url http://tiltmeter:9108
 
-        tiltmeter gate release --config tiltmeter.yaml --wait 6h --json
+        tiltmeter gate release --config tiltmeter.yaml --since 2026-03-05T10:00Z --wait 6h --json
     """
     seconds = _seconds(wait) if wait is not None else 0.0
+    path = f"/v1/gates/{quote(name, safe='')}" + (f"?{urlencode({'since': since})}" if since else "")
     configured = DEFAULT_URL if config is None else _address(name, config, needed=url is None)
-    answer = _settled(name, url or configured, seconds)
+    answer = _settled(name, url or configured, path, seconds)
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
@@ -86,14 +90,14 @@ def _address(name: str, config: Path, *, needed: bool) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{found.http.port}"
 
 
-def _settled(name: str, url: str, seconds: float) -> dict[str, Any]:
+def _settled(name: str, url: str, path: str, seconds: float) -> dict[str, Any]:
     """The first answer that is not inconclusive, or the last one in time. A service that is away is waited for. Raises DataError."""
     began = time.monotonic()
     with _progress(name, seconds) as told:
         while True:
             over = time.monotonic() - began >= seconds
             try:
-                answer = _read(name, url)
+                answer = _read(url, path)
             except DataError as error:
                 if over:
                     raise
@@ -145,8 +149,7 @@ def _moment(seconds: float | None) -> str:
     return "none yet" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _read(name: str, url: str) -> dict[str, Any]:
-    path = f"/v1/gates/{quote(name, safe='')}"
+def _read(url: str, path: str) -> dict[str, Any]:
     try:
         answer = call("GET", url, path)
     except Refused as refused:

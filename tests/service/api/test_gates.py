@@ -33,6 +33,16 @@ async def test_the_verdict_is_in_the_body_and_the_status_is_200(verdict: str) ->
         assert [each["name"] for each in (await client.get("/v1/gates")).json()["gates"]] == ["pilot", "release"]
 
 
+@pytest.mark.parametrize(
+    ("began", "release", "verdict"), [(100.0, "100", "pass"), (100.0, "1970-01-01T00:01:41", "inconclusive"), (None, "50", "inconclusive")]
+)
+async def test_what_answers_longer_than_the_release_is_not_it(began: float | None, release: str, verdict: str) -> None:
+    async with connected(make(gates=lambda: [RELEASE | {"since": began}])) as client:
+        answer = (await client.get("/v1/gates/release", params={"since": release})).json()
+        assert (answer["verdict"], answer["reasons"][0].startswith("no round of a model that began since")) == (verdict, verdict != "pass")
+        assert (await client.get("/v1/gates/release", params={"since": "soon"})).status_code == 422
+
+
 async def test_an_unknown_gate_is_told_the_known_ones() -> None:
     async with connected(make(gates=lambda: [RELEASE])) as client:
         answer = await client.get("/v1/gates/releese")

@@ -90,6 +90,16 @@ def test_it_waits_until_it_is_known_and_over_what_passes(served: Served, monkeyp
     assert served.asked > 2
 
 
+def test_a_release_that_has_not_answered_yet_is_waited_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "PAUSE", 0.01)
+    served.says = [row("pass", since=1.8e9)]
+    early = tiltmeter("release", "--url", served.url, "--since", "2027-01-15T08:00:01Z")
+    assert (early.exit_code, "what answers now began at 2027-01-15 08:00:00 UTC" in early.output) == (4, True)
+    served.says = [row("pass", since=1.8e9), row("fail", since=1.8e9 + 1)]
+    assert tiltmeter("release", "--url", served.url, "--since", "2027-01-15T08:00:01Z", "--wait", "60s").exit_code == 3
+    assert tiltmeter("release", "--url", served.url, "--since", "soon").exit_code == 2
+
+
 def test_a_bar_only_on_a_terminal(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -99,7 +109,7 @@ def test_a_bar_only_on_a_terminal(served: Served, monkeypatch: pytest.MonkeyPatc
     for shown, kind in ((False, io.StringIO), (True, Terminal)):
         monkeypatch.setattr(sys, "stderr", kind())
         served.says = [row("inconclusive", "no round yet"), row("pass", "fine")]
-        assert gate._settled("release", served.url, 60.0)["verdict"] == "pass"
+        assert gate._settled("release", served.url, "/v1/gates/release", 60.0)["verdict"] == "pass"
         assert ("release" in sys.stderr.getvalue()) is shown  # type: ignore[attr-defined]
 
 
