@@ -28,6 +28,7 @@ class GateAnswer(BaseModel):
     since: float | None = Field(description="When the model that answers now began to; null before the first round.")
     last: float | None = Field(description="End of the newest round; null before the first.")
     streams: dict[str, str] = Field(description="TARGET/PACK/SUITE -> pass, fail or inconclusive.")
+    began: dict[str, float | None] = Field(description="TARGET/PACK/SUITE -> when the model that answers it now began to.")
     judged: float = Field(description="When the decider said so.")
     advice: AdviceAnswer = Field(description="What a gateway in front of this model is advised.")
 
@@ -56,7 +57,7 @@ def gate(
         datetime | None, Query(description="Start of the release, ISO 8601 or epoch seconds: what answers longer than that is not it.")
     ] = None,
 ) -> GateAnswer:
-    """200 for all three verdicts: the verdict is in the body. With `since`, inconclusive until a model that began later has answered."""
+    """200 for all three verdicts. With `since`, inconclusive until a model that began later answers every suite."""
     rows = _rows(state)
     for row in rows:
         if row["name"] == name:
@@ -66,11 +67,15 @@ def gate(
 
 
 def _too_early(row: Mapping[str, Any], release: float | None) -> dict[str, Any]:
-    """What changes while the newest round is not of the release that is asked about."""
-    if release is None or (row["since"] is not None and row["since"] >= release):
+    """What changes while some suite was not asked of the release that is asked about."""
+    if release is None:
         return {}
-    began = "nothing has answered yet" if row["since"] is None else f"what answers now began at {_moment(row['since'])}"
-    return {"verdict": "inconclusive", "reasons": [f"no round of a model that began since {_moment(release)}: {began}"]}
+    late = {suite: at for suite, at in row["began"].items() if at is None or at < release}
+    if not late and row["began"]:
+        return {}
+    asked = f"of a model that began since {_moment(release)}"
+    told = [f"{suite}: no round {asked}" + (f", what answers began at {_moment(at)}" if at is not None else "") for suite, at in late.items()]
+    return {"verdict": "inconclusive", "reasons": told or [f"no suite is asked {asked}"]}
 
 
 def _moment(time: float) -> str:

@@ -37,7 +37,7 @@ def gate(
         str | None, typer.Option(envvar="TILTMETER_URL", help=f"Address of a running service. Default: {DEFAULT_URL}", show_default=False)
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Start of the release, ISO 8601: inconclusive until a model that began later has answered.")
+        str | None, typer.Option(help="Start of the release, ISO 8601: inconclusive until a model that began later answers every suite.")
     ] = None,
     wait: Annotated[str | None, typer.Option(help="Ask again while it is inconclusive, for so long: 90s, '30 min', 6h.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The answer of the service as JSON.")] = False,

@@ -58,6 +58,7 @@ def picture() -> DeciderSnapshot:
 
 def row(verdict: str, *reasons: str, **changes: Any) -> list[dict[str, Any]]:
     given = {"name": "release", "model_name": "bot", "stage": "B", "since": 1.8e9, "last": None, "streams": {"live/[p]/s": verdict}}
+    given["began"] = {"live/[p]/s": 1.8e9}
     return [{**given, "verdict": verdict, "reasons": reasons, "judged": 1.0, "advice": {"fallback": False, "reason": "calm"}, **changes}]
 
 
@@ -92,10 +93,10 @@ def test_it_waits_until_it_is_known_and_over_what_passes(served: Served, monkeyp
 
 def test_a_release_that_has_not_answered_yet_is_waited_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "PAUSE", 0.01)
-    served.says = [row("pass", since=1.8e9)]
+    served.says = [row("pass")]
     early = tiltmeter("release", "--url", served.url, "--since", "2027-01-15T08:00:01Z")
-    assert (early.exit_code, "what answers now began at 2027-01-15 08:00:00 UTC" in early.output) == (4, True)
-    served.says = [row("pass", since=1.8e9), row("fail", since=1.8e9 + 1)]
+    assert (early.exit_code, "what answers began at 2027-01-15 08:00:00 UTC" in early.output) == (4, True)
+    served.says = [row("pass"), row("fail", began={"live/[p]/s": 1.8e9 + 1})]
     assert tiltmeter("release", "--url", served.url, "--since", "2027-01-15T08:00:01Z", "--wait", "60s").exit_code == 3
     assert tiltmeter("release", "--url", served.url, "--since", "soon").exit_code == 2
 
