@@ -74,7 +74,8 @@ def _too_early(row: Mapping[str, Any], release: float | None) -> dict[str, Any]:
     if not late and row["began"]:
         return {}
     asked = f"of a model that began since {_moment(release)}"
-    told = [f"{suite}: no round {asked}" + (f", what answers began at {_moment(at)}" if at is not None else "") for suite, at in late.items()]
+    before = {suite: "" if at is None else f", what answers began at {_moment(at)}" for suite, at in late.items()}
+    told = [f"{suite}: no round {asked}{rest}" for suite, rest in before.items()]
     return {"verdict": "inconclusive", "reasons": told or [f"no suite is asked {asked}"]}
 
 
