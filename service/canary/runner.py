@@ -247,7 +247,7 @@ class Runner:
     async def _compared(self, probe: Probe, round: Round, number: int) -> Round:
         """The round of a fingerprint suite counts what has changed against the first rounds since the last announced release."""
         target, suite = probe.live.target, probe.suite
-        since = await self._seams.patiently(self._seams.announced, probe.model_name, suite) or 0.0
+        since = await self._seams.patiently(self._seams.announced, probe.model_name, target, suite) or 0.0
         many = REFERENCE * probe.size
         reference = await self._seams.patiently(self._history.prints, target, suite, since, many)
         recent = await self._seams.patiently(self._history.prints, target, suite, since, many, True)
