@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from detectors.contract import Evidence, State, require_version
 
-VERSION = 2
+VERSION = 1
 CAP = 1 / 3
 """A window's L is capped at rate^-CAP: no single window, however wild, crosses."""
 
@@ -132,7 +132,8 @@ class Recursion:
         """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version or impossible values."""
         require_version(state, VERSION, "recursion")
         rates = np.asarray(state["rates"], np.float64)
-        recursion = cls.fit(ticket_rate=rates[:, 0], page_rate=rates[:, 1], weights=state["weights"], power=state["power"])
+        power = state.get("power", np.array(CAP))  # what was kept before powers were had this one
+        recursion = cls.fit(ticket_rate=rates[:, 0], page_rate=rates[:, 1], weights=state["weights"], power=power)
         recursion.load(state["evidence"])
         return recursion
 
