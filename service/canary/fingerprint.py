@@ -24,6 +24,17 @@ LEVEL = 0.01
 Question = tuple[str, int]
 
 
+def reference_of(prints: Sequence[Print]) -> list[Print]:
+    """Of the first :data:`REFERENCE` rounds those in which a model answered that answered in the first of them, too.
+
+    A model that is swapped while the reference fills does not become part of it. That holds for model ids: system fingerprints may take
+    turns, as those of several servers do, and all of the first rounds count as known.
+    """
+    rounds = _by_round(prints)[:REFERENCE]
+    first = {each.model for each in rounds[0]} if rounds else set()
+    return [each for round in rounds if first & {each.model for each in round} for each in round]
+
+
 def compare(reference: Sequence[Print], recent: Sequence[Print], number: int) -> dict[str, Counts]:
     """What the newest round says, as changed questions of so many.
 

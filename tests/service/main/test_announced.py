@@ -23,7 +23,7 @@ from service.store import Store
 
 HOUR = 3600.0
 SUITE = "fingerprint/tiny"
-ONE, TWO, THREE = (Reply(text="right", model="m", fingerprint=name, tokens_in=3) for name in ("one", "two", "three"))
+ONE, TWO, THREE = (Reply(text="right", model=name, tokens_in=3) for name in ("one", "two", "three"))
 
 
 class Watched:
@@ -80,9 +80,10 @@ async def _play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, story: Any) -> 
 
 
 @pytest.mark.asyncio
-async def test_a_swap_that_nobody_announced_opens_a_ticket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("before", [8, 2], ids=["later", "while-the-reference-fills"])
+async def test_a_swap_that_nobody_announced_opens_a_ticket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
     async def story(seen: Watched) -> None:
-        await seen.rounds(8)
+        await seen.rounds(before)
         assert seen.open() == []
         seen.endpoint.otherwise = TWO
         await seen.rounds(2)
