@@ -16,7 +16,8 @@ def deployed(probing: Probing, deployment: Deployment) -> str:
     prints = [each for each in probing.streams.values() if each.is_fingerprint and each.planned.of.model_name == deployment.model_name]
     for stream in prints:
         stream.renew(deployment.time)
-        probing.end_all(stream, deployment.actor, deployment.time, "benign", f"revision {deployment.revision} was announced")
+        what = f"revision {deployment.revision} was announced: {deployment.reason}"
+        probing.end_all(stream, deployment.actor, deployment.time, "benign", what)
     if not prints:
         return "noted: no fingerprints of this model are taken"
     return f"fingerprints that change within {ANNOUNCED / 3600:.0f} h are no news, and what answers after that is their reference"
@@ -32,10 +33,11 @@ def accept(probing: Probing, command: Command) -> str:
         Refused: for a name that nothing has, and where there is nothing to accept.
     """
     meant, done, answers = _meant(probing, command), [], 0
+    reason = str(command.arguments.get("reason") or "")
     for stream in meant:
         if not probing.acceptable(stream):
             continue
-        tally = stream.record.accept(command.time, command.actor, str(command.arguments.get("reason") or ""))
+        tally = stream.record.accept(command.time, command.actor, reason)
         if tally is not None:
             done.append(stream)
             answers += tally.n
@@ -46,7 +48,7 @@ def accept(probing: Probing, command: Command) -> str:
     for stream in prints:
         stream.renew(command.time)
     for stream in (*done, *prints):
-        probing.end_all(stream, command.actor, command.time, "monitor", "a record of probes was accepted")
+        probing.end_all(stream, command.actor, command.time, "monitor", f"a record of probes was accepted: {reason}")
     if not done and not prints:
         raise Refused("nothing to accept: no other model is on trial, no incident is open, and no stream that answered is without a record")
     told = [f"accepted as the record: {len(done)} streams, {answers:,} answers"] if done else []

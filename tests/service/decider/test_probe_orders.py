@@ -70,7 +70,8 @@ def test_the_record_of_a_model_under_an_open_incident_can_be_accepted_and_closes
     assert rounds.view().acceptable
     assert said(rounds, suite="golden/facts").startswith("accepted as the record: 1 streams")
     assert rounds.open() == []
-    assert {(incident.verdict, incident.closed_by) for incident in rounds.picture().recent} == {("monitor", "ada")}
+    closed = {(incident.verdict, incident.closed_by, incident.reason) for incident in rounds.picture().recent}
+    assert closed == {("monitor", "ada", "a record of probes was accepted: known")}
 
 
 def test_judges_are_accepted_only_by_name() -> None:
@@ -88,7 +89,7 @@ def test_announcing_a_swap_afterwards_closes_its_ticket() -> None:
     )
     assert rounds.open() == []
     (closed,) = rounds.picture().recent
-    assert (closed.verdict, closed.closed_by, closed.reason) == ("benign", "ada", "revision r2 was announced")
+    assert (closed.verdict, closed.closed_by, closed.reason) == ("benign", "ada", "revision r2 was announced: known")
 
 
 def test_accepting_a_fingerprint_closes_its_ticket_and_begins_again() -> None:
