@@ -14,7 +14,9 @@ def deployments(snapshot: DeciderSnapshot) -> list[Deployed]:
 
 def records(snapshot: DeciderSnapshot) -> list[ProbeRecord]:
     """Every stream that has a record, or will have one: not those of pairs, whose record is the other model, and of fingerprints."""
-    return [_record(view) for view in snapshot.probes if view.stream != "probe_paired" and (view.kind, view.stream) != ("fingerprint", "probe")]
+    return [
+        _record(view) for view in snapshot.probes if view.stream != "probe_paired" and (view.kind, view.stream) != ("fingerprint", "probe")
+    ]
 
 
 def _record(view: ProbeView) -> ProbeRecord:

@@ -103,7 +103,13 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> "Table":
     table = Table(*titles, box=None, header_style="bold")
     for row in rows:
         record, now = row["record"], row["now"]
-        where = row["target"], row["suite"], row["category"] or "-", row["stream"], f"{row['state']}, on trial" if row["on_trial"] else row["state"]
+        where = (
+            row["target"],
+            row["suite"],
+            row["category"] or "-",
+            row["stream"],
+            f"{row['state']}, on trial" if row["on_trial"] else row["state"],
+        )
         table.add_row(*where, _bad(record), record["actor"] if record else "-", _bad(now), now["revision"] or "-", _moment(now["since"]))
     return table
 

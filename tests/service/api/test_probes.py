@@ -66,12 +66,14 @@ async def test_rounds_are_for_everybody_and_answers_need_the_token(tmp_path: Pat
 async def test_records_are_for_everybody_and_an_acceptance_becomes_a_command() -> None:
     record, now = Answers("key-1", "m1", 400, 20, NOW - 9000, 0.09, "learned", "the first answers"), Answers("key-2", "m2", 40, 9, NOW - 60)
     rows = [
-        ProbeRecord("support-bot", "live", suite, "", "probe", "ok", record, now, on_trial=True, acceptable=True) for suite in ("p/s", "p/t")
+        ProbeRecord("support-bot", "live", suite, "", "probe", "ok", record, now, on_trial=True, acceptable=True)
+        for suite in ("p/s", "p/t")
     ]
     stage = make()
     stage.state["status"] = status(probe_records=rows)
     async with connected(stage) as client:
-        (row,) = (await client.get("/v1/probes/records", params={"suite": "p/t", "model": "support-bot", "target": "live"})).json()["records"]
+        only = {"suite": "p/t", "model": "support-bot", "target": "live"}
+        (row,) = (await client.get("/v1/probes/records", params=only)).json()["records"]
         assert (row["suite"], row["record"]["bound"], row["now"]["bad"], row["on_trial"]) == ("p/t", 0.09, 9, True)
         assert (await client.get("/v1/probes/records", params={"target": "other"})).json() == {"records": []}
         body = {"model": "support-bot", "suite": "p/s", "reason": "wanted", "actor": "ada"}
