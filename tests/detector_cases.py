@@ -266,7 +266,7 @@ class VolumeCase(Case):
 
 
 class CombinedCase(Case):
-    """The average of recursions, as ``combined`` makes it: bets of two streams, weighted, in one recursion; some streams capped otherwise."""
+    """The average of recursions, as ``combined`` makes it: bets of two streams, weighted, in one recursion; caps differ."""
 
     kind = Recursion
     impossible = ({"strange": 401, "n": 400}, {"topics": np.array([-1, 2, 0, 0, 0])})

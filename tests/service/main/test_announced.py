@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from canary_parts import Clock, Endpoint, items, probe
 from probe_log import Rounds, stream
 
+from canary_parts import Clock, Endpoint, items, probe
 from service.canary import runner as module
 from service.canary.probe import Probe
 from service.canary.runner import Runner
