@@ -1,4 +1,4 @@
-"""Is the model behind a target still the one it was? Fixed tiny questions, compared with a reference: the first rounds since it was renewed.
+"""Is the model behind a target still the one it was? Fixed tiny questions, compared with a reference: the first rounds of a release.
 
 What is passive costs nothing: the model id and system fingerprint that replies report, and how many tokens fixed texts are counted as.
 What is active needs no access either: the log probabilities of a first token (arXiv 2512.03816), and, where an endpoint tells none, the
