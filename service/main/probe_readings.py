@@ -2,7 +2,7 @@
 
 from service.decider.probing.view import ProbeView
 from service.decider.snapshot import DeciderSnapshot
-from service.probe_metrics import GateReading, ProbeReading, ProbeStreamReading, ProbeSuiteReading
+from service.metrics import GateReading, ProbeReading, ProbeStreamReading, ProbeSuiteReading
 
 
 def readings(snapshot: DeciderSnapshot) -> ProbeReading:
