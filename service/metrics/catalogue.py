@@ -14,7 +14,8 @@ except PackageNotFoundError:
 STATES = ("blind", "page", "ticket", "learning", "idle", "insufficient", "ok")
 SEVERITIES = ("none", "warning", "critical")
 LEVELS = ("ticket", "page")
-KINDS = ("drift", "behaviour", "safety")
+KINDS = ("drift", "behaviour", "safety", "swap", "endpoint", "grading")
+"""Kinds of trouble; all but the first only of a model with probes."""
 
 SHADOW_STAGES = ("first_contact", "reference", "short", "unpromised", "paging", "full")
 """Before a baseline is accepted the phase of learning, then how much the accepted one carries."""
@@ -107,6 +108,12 @@ DEFINITIONS: tuple[Definition, ...] = (
         "gauge",
         "1 for the severity of this kind of trouble, 0 for the others.",
         ("model_name", "kind", "owner", "severity"),
+    ),
+    Definition(
+        "tiltmeter_joined",
+        "gauge",
+        "1 while all that is open of this kind has joined an incident of another kind: they are one trouble.",
+        ("model_name", "kind"),
     ),
     Definition(
         "tiltmeter_incidents_total",

@@ -181,6 +181,7 @@ def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[S
             for s in decider.severities
             for severity in SEVERITIES
         ],
+        "tiltmeter_joined": [((s.model_name, s.kind), float(s.joined)) for s in decider.severities],
         "tiltmeter_incidents_open": [
             ((model, level), float(decider.incidents.get((model, level), 0))) for model in models for level in LEVELS
         ],

@@ -83,12 +83,13 @@ class StreamReading:
 
 @dataclass(frozen=True, slots=True)
 class SeverityReading:
-    """How bad one kind of trouble is for one model."""
+    """How bad one kind of trouble is for one model. ``joined``: an incident of another kind tells of all that is open of it."""
 
     model_name: str
     kind: str
     owner: str
     severity: str
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
