@@ -20,7 +20,7 @@ def reading(
     Args:
         canaries: what is asked; runner, opened: who asks, None before the start.
         last: suite -> end of the newest round that the decider was told of; None where another process is the active decider.
-        since: rounds before this time are not missed. now: likewise in seconds since the epoch.
+        since: when this process began; of a suite that was never asked, rounds before are not missed. Seconds since the epoch, as ``now``.
     """
     totals = runner.totals if runner is not None else Totals()
     schedules = dict(_schedules(canaries, runner))
@@ -30,9 +30,7 @@ def reading(
         failures=dict(totals.failures),
         rounds=dict(totals.rounds),
         skipped=dict(totals.skipped),
-        missed={}
-        if last is None
-        else {suite: schedule.missed(max(last.get(suite) or 0.0, since), now) for suite, schedule in schedules.items()},
+        missed={suite: schedule.missed(last.get(suite) or since, now) for suite, schedule in schedules.items()} if last is not None else {},
         endpoints=[_endpoint(opened, name, active=last is not None) for name in opened.clients] if opened is not None else [],
         unparsed={name: totals.unparsed[name] for name in canaries.judges},
     )
@@ -65,5 +63,6 @@ def _endpoint(opened: Opened, name: str, *, active: bool) -> EndpointReading:
         errors=dict(traffic.errors),
         answers=traffic.answers,
         first_tokens=traffic.first_tokens,
-        left=client.budget.parts() if active else {},
+        # A limit of nothing is how an endpoint is switched off: nothing is nearly spent then.
+        left={name: left for name, left in client.budget.parts().items() if active and getattr(settings.daily, name)},
     )
