@@ -163,6 +163,10 @@ DEFINITIONS: tuple[Definition, ...] = (
         ("model_name", "level"),
     ),
     *(Definition(name, "gauge", help_, labels) for name, help_, labels in probe_metrics.DEFINITIONS),
+    Definition("tiltmeter_annotations_sent_total", "counter", "Annotations that stand in Grafana as they should, sent by this process."),
+    Definition("tiltmeter_annotation_failures_total", "counter", "Annotations that Grafana did not take; most are tried again."),
+    Definition("tiltmeter_annotations_dropped_total", "counter", "Annotations given up: refused for good, or too many waited."),
+    Definition("tiltmeter_annotations_waiting", "gauge", "Annotations that wait to be sent."),
 )
 """In the order in which they are exported and documented."""
 
@@ -314,14 +318,25 @@ class DeciderReading:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnotationReading:
+    """Since the process started: annotations that stand in Grafana, attempts that failed, annotations given up; and those waiting now."""
+
+    sent: int = 0
+    failures: int = 0
+    dropped: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything one scrape shows. ``worker`` or ``decider`` is None where this process has no such part."""
+    """Everything one scrape shows. ``worker``, ``decider`` or ``annotations`` is None where this process has no such part."""
 
     models: Sequence[ModelReading] = ()
     reasons: Sequence[str] = ()
     inference: Sequence[tuple[str, str]] = ()
     worker: WorkerReading | None = None
     decider: DeciderReading | None = None
+    annotations: AnnotationReading | None = None
 
 
 Sample = tuple[Sequence[str], float]
@@ -399,6 +414,11 @@ def _samples(reading: Reading) -> tuple[dict[str, list[Sample]], dict[str, Timin
         if reading.decider.active:
             samples |= _decider(reading.decider, models)
             timings |= {stage: reading.decider.stages.get(stage, Timing()) for stage in STAGES[4:]}
+    if counts := reading.annotations:
+        samples["tiltmeter_annotations_sent_total"] = _single(counts.sent)
+        samples["tiltmeter_annotation_failures_total"] = _single(counts.failures)
+        samples["tiltmeter_annotations_dropped_total"] = _single(counts.dropped)
+        samples["tiltmeter_annotations_waiting"] = _single(counts.waiting)
     return {name: rows for name, rows in samples.items() if rows}, timings
 
 

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from service.errors import ConfigError, DataError
-from service.main import baseline, bundle, expect, incident, packs, remote, topics
+from service.main import baseline, bundle, expect, grafana, incident, packs, remote, topics
 
 FAILED, USAGE, REACHED = 1, 2, 3
 """Exit statuses beside 0: failed; usage or configuration; a --fail-on level was reached, or probes were worse than their record."""
@@ -79,6 +79,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(packs.app, name="pack")
 app.add_typer(incident.app, name="incident")
+app.add_typer(grafana.app, name="grafana")
 app.command()(expect.expect)
 
 Files = Annotated[list[Path], typer.Argument(help="Files: .jsonl, .csv, .parquet, also .gz and .zst.", show_default=False)]
