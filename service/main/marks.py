@@ -129,4 +129,4 @@ def _command(entry: AuditEntry) -> Mark:
         "baseline": f"baseline{shadow} accepted",
         "bundle": entry.outcome.partition(";")[0],
     }[what]
-    return Mark(entry.id, what, entry.time, html.escape(f"{model}: {said}, by {entry.actor}", quote=False), tags=(f"model:{model[:90]}",))
+    return Mark(entry.id, what, entry.time, html.escape(f"{model}: {said}, by {entry.actor}", quote=False), tags=("change", f"model:{model[:90]}"))
