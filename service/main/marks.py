@@ -19,8 +19,8 @@ _log = logging.getLogger(__name__)
 LOOK = 0.5
 """Seconds between two looks at what the decider knows."""
 
-AUDIT_EVERY = 10
-"""Looks between two at the audit."""
+AUDIT_EVERY = 5.0
+"""Seconds between two looks at the audit."""
 
 NEWEST = 200
 """Commands looked at: the newest of all kinds."""
@@ -62,28 +62,21 @@ class Marks:
 
     def run(self, stop: threading.Event, decider: Callable[[], DeciderSnapshot | None], audit: Callable[[], Audit | None]) -> None:
         """Until ``stop``; ``audit`` is None until the history is connected."""
-        looks = 0
-        while not stop.wait(LOOK):
-            seen = decider()
+        due, pause = 0.0, LOOK
+        while not stop.wait(pause):
+            seen, pause = decider(), LOOK
             if seen is None or not seen.active:
                 self.annotator.forget()
-                looks = 0
+                due = 0.0
                 continue
-            if looks % AUDIT_EVERY == 0:
+            if time.monotonic() >= due:
+                due = time.monotonic() + AUDIT_EVERY
                 self._read(audit())
-            looks += 1
             self.annotator.want([*incidents(seen), *self._commands])
-            self._send(stop, decider)
-
-    def _send(self, stop: threading.Event, decider: Callable[[], DeciderSnapshot | None]) -> None:
-        """As many as there are while they can be sent and this process decides."""
-        while not stop.is_set():
-            before, seen = self.annotator.counts, decider()
-            if seen is None or not seen.active:
-                return
+            before = self.annotator.counts.sent
             self.annotator.step()
-            if self.annotator.counts == before or not self.annotator.counts.waiting:
-                return
+            if self.annotator.counts.sent > before:  # it goes well: the next at once
+                pause = 0.0
 
     def _read(self, audit: Audit | None) -> None:
         """A history that does not answer is asked again later."""
@@ -129,4 +122,6 @@ def _command(entry: AuditEntry) -> Mark:
         "baseline": f"baseline{shadow} accepted",
         "bundle": entry.outcome.partition(";")[0],
     }[what]
-    return Mark(entry.id, what, entry.time, html.escape(f"{model}: {said}, by {entry.actor}", quote=False), tags=("change", f"model:{model[:90]}"))
+    return Mark(
+        entry.id, what, entry.time, html.escape(f"{model}: {said}, by {entry.actor}", quote=False), tags=("change", f"model:{model[:90]}")
+    )

@@ -82,6 +82,7 @@ def served() -> Iterator[tuple[Grafana, str]]:
 @pytest.fixture
 def running(served: tuple[Grafana, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     monkeypatch.setattr(marks, "LOOK", 0.01)
+    monkeypatch.setattr(marks, "AUDIT_EVERY", 0.1)
     monkeypatch.setenv("TILTMETER_GRAFANA_TOKEN", TOKEN)
     stop, threads = threading.Event(), []
 
