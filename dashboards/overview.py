@@ -238,7 +238,7 @@ def _events(name: str, tag: str, colour: str) -> builders.AnnotationQuery:
         .datasource(models.DataSourceRef(type_val="grafana", uid="-- Grafana --"))
         .enable(True)
         .icon_color(colour)
-        .target(builders.AnnotationTarget().limit(100).match_any(False).tags(["tiltmeter", tag]).type("tags"))
+        .target(builders.AnnotationTarget().limit(100).match_any(False).tags(["tiltmeter", tag]).type("tags"))  # type: ignore[arg-type]
     )
 
 
