@@ -119,7 +119,7 @@ def _command(entry: AuditEntry) -> Mark:
     shadow = " of the shadow" if entry.arguments.get("shadow") is True else ""
     said = {
         "deployment": f"revision {entry.arguments.get('revision') or 'unnamed'} deployed",
-        "baseline": f"baseline{shadow} accepted",
+        "baseline": "record of its probes accepted" if entry.kind == "probe.accept" else f"baseline{shadow} accepted",
         "bundle": entry.outcome.partition(";")[0],
     }[what]
     return Mark(

@@ -377,6 +377,10 @@ def test_marks_reach_grafana_once_whatever_is_killed_and_nobody_waits_for_them(s
         service = start(config, TILTMETER_GRAFANA_TOKEN=grafana.token).ready()
         service.wait(lambda: service.metric("tiltmeter_annotations_sent_total"))
         assert len(grafana.notes) == 1
+        announced = {"model": "support-bot", "revision": "2026-07-14", "reason": "private", "actor": "ann"}
+        assert service.client.post(service.url + "/v1/deployments", json=announced).status_code == 202
+        service.wait(lambda: len(grafana.notes) == 2)
+        assert grafana.notes[2]["text"] == "support-bot: revision 2026-07-14 deployed, by ann"
         grafana.faults += [("*", "", Fault(seconds=20))] * 3
         began = time.monotonic()
         assert service.client.post(service.url + "/v1/baseline", json=body).status_code == 202
