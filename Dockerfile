@@ -12,6 +12,7 @@ WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY detectors detectors
+COPY dashboards dashboards
 RUN /tools/bin/uv build --wheel --no-build-isolation --python /tools/bin/python --out-dir /wheel
 
 FROM tools AS packages-cpu

@@ -68,10 +68,10 @@ lock: $(VENV)/.stamp-tools ## Resolve all requirements again: versions and hashe
 	$(COMPILE) requirements/tools.in -o requirements/tools.txt
 	$(COMPILE) --no-deps requirements/encoder.in -o requirements/encoder.txt
 	$(COMPILE) pyproject.toml -o requirements/base.txt
-	$(COMPILE) pyproject.toml --extra parquet --extra postgres -c requirements/base.txt -o requirements/setup.txt
-	$(COMPILE) pyproject.toml --extra parquet --extra postgres --extra dev -c requirements/base.txt -c requirements/tools.txt -c requirements/setup.txt -o requirements/dev.txt
-	$(COMPILE) pyproject.toml --extra parquet --extra postgres --extra gpu -c requirements/setup.txt -o requirements/gpu.txt
-	$(COMPILE_IMAGE) pyproject.toml requirements/cpu.in --extra parquet --extra postgres --override requirements/cpu-overrides.in -c requirements/setup.txt -o requirements/cpu.txt
+	$(COMPILE) pyproject.toml --extra parquet --extra postgres --extra grafana -c requirements/base.txt -o requirements/setup.txt
+	$(COMPILE) pyproject.toml --extra parquet --extra postgres --extra grafana --extra dev -c requirements/base.txt -c requirements/tools.txt -c requirements/setup.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra parquet --extra postgres --extra grafana --extra gpu -c requirements/setup.txt -o requirements/gpu.txt
+	$(COMPILE_IMAGE) pyproject.toml requirements/cpu.in --extra parquet --extra postgres --extra grafana --override requirements/cpu-overrides.in -c requirements/setup.txt -o requirements/cpu.txt
 	$(COMPILE) pyproject.toml --extra export -c requirements/setup.txt -o requirements/export.txt
 	$(COMPILE) pyproject.toml --extra report -c requirements/setup.txt -o requirements/report.txt
 

@@ -1,18 +1,19 @@
-"""`python -m dashboards.build` writes json/; with --check it only tells whether json/ is what the code says."""
+"""`python -m dashboards.build` writes json/ and grafana/alerting/; with --check it only tells whether they are what the code says."""
 
 import sys
 from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from dashboards import overview
+from dashboards import alerting, overview
 
 FOLDER = Path(__file__).parent / "json"
+ALERTS = Path(__file__).parent / "grafana" / "alerting" / "tiltmeter.yaml"
 
 
 def rendered() -> dict[Path, str]:
     """Every file with its text."""
-    return {FOLDER / "overview.json": JSONEncoder(sort_keys=True, indent=2).encode(overview.build()) + "\n"}
+    return {FOLDER / "overview.json": JSONEncoder(sort_keys=True, indent=2).encode(overview.build()) + "\n", ALERTS: alerting.build()}
 
 
 def main() -> int:
@@ -24,8 +25,8 @@ def main() -> int:
         for path in stale:
             print(f"{path.relative_to(FOLDER.parent.parent)} is not what dashboards/ says: run `make dashboards`")
         return 1 if stale else 0
-    FOLDER.mkdir(exist_ok=True)
     for path, text in wanted.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     return 0
 

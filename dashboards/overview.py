@@ -231,6 +231,18 @@ def _alerts() -> builders.AnnotationQuery:
     )
 
 
+def _events(name: str, tag: str, colour: str) -> builders.AnnotationQuery:
+    """What the active decider writes down in Grafana itself, where `grafana.annotations` is on."""
+    return (
+        builders.AnnotationQuery()
+        .name(name)
+        .datasource(models.DataSourceRef(type_val="grafana", uid="-- Grafana --"))
+        .enable(True)
+        .icon_color(colour)
+        .target(builders.AnnotationTarget().limit(100).match_any(False).tags(["tiltmeter", tag]).type("tags"))  # type: ignore[arg-type]
+    )
+
+
 def build() -> models.Dashboard:
     """The dashboard, with panel ids in reading order."""
     page = (
@@ -243,6 +255,8 @@ def build() -> models.Dashboard:
         .time("now-6h", "now")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .annotation(_alerts())
+        .annotation(_events("Incidents", "incident", WARN))
+        .annotation(_events("Deployments, baselines, bundles", "change", "blue"))
         .link(
             builders.DashboardLink("Related")
             .type(models.DashboardLinkType.DASHBOARDS)

@@ -75,6 +75,7 @@ def test_every_dependency_is_locked() -> None:
         "dev": "dev",
         "parquet": "setup",
         "postgres": "setup",
+        "grafana": "setup",
         "gpu": "gpu",
         "export": "export",
         "report": "report",

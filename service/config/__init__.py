@@ -3,7 +3,7 @@
 from service.config.base import Budget, Seconds, Settings
 from service.config.loading import effective, load
 from service.config.probing import Daily, Endpoint, Gate, Judge, Probes, Rate, Rest, Sampling, Target, Timeouts
-from service.config.secrets import api_key, bearer_token, canary_key, database_url, kafka_options, masked, store_url
+from service.config.secrets import api_key, bearer_token, canary_key, database_url, grafana_token, kafka_options, masked, store_url
 from service.config.settings import (
     Budgets,
     Compute,
@@ -13,6 +13,7 @@ from service.config.settings import (
     Fields,
     FileSource,
     FirstContact,
+    Grafana,
     Http,
     HttpSource,
     Kafka,
@@ -37,6 +38,7 @@ __all__ = [
     "FileSource",
     "FirstContact",
     "Gate",
+    "Grafana",
     "Http",
     "HttpSource",
     "Judge",
@@ -60,6 +62,7 @@ __all__ = [
     "canary_key",
     "database_url",
     "effective",
+    "grafana_token",
     "kafka_options",
     "load",
     "masked",

@@ -83,6 +83,7 @@ def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
     _check_names(path, config)
     _check_examples(path, lines, config)
     _check_options(path, lines, config)
+    _check_grafana(path, lines, config)
     return config
 
 
@@ -192,6 +193,13 @@ def _check_examples(file: Path, lines: Mapping[KeyPath, int], config: Config) ->
         raise ConfigError(
             f"{place}: given 'redacted', but no text is kept; expected: curation.store_text: redacted beside it, or none here"
         )
+
+
+def _check_grafana(file: Path, lines: Mapping[KeyPath, int], config: Config) -> None:
+    """Refuse annotations that would go nowhere."""
+    if config.grafana.annotations and config.grafana.url is None:
+        place = where(file, lines, ("grafana", "annotations"))
+        raise ConfigError(f"{place}: true, but nothing says where Grafana is; expected: grafana.url beside it, such as http://grafana:3000")
 
 
 def _check_options(file: Path, lines: Mapping[KeyPath, int], config: Config) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from service.config.probing import Endpoint, Probes
-from service.config.settings import Config, Http, Kafka, SqlLedger
+from service.config.settings import Config, Grafana, Http, Kafka, SqlLedger
 from service.errors import ConfigError
 
 KAFKA_PASSWORD = "TILTMETER_KAFKA_PASSWORD"
@@ -16,6 +16,7 @@ LEDGER_PASSWORD = "TILTMETER_LEDGER_PASSWORD"
 STORE_PASSWORD = "TILTMETER_STORE_PASSWORD"
 TOKEN = "TILTMETER_TOKEN"
 CANARY_KEY = "TILTMETER_CANARY_KEY"
+GRAFANA_TOKEN = "TILTMETER_GRAFANA_TOKEN"
 
 _SHORTEST_KEY = 16
 
@@ -113,6 +114,20 @@ def bearer_token(settings: Http, environ: Mapping[str, str] | None = None) -> st
     return _read(TOKEN, settings.token_file, os.environ if environ is None else environ)
 
 
+def grafana_token(settings: Grafana, environ: Mapping[str, str] | None = None) -> str:
+    """Token of Grafana's service account. Raises ConfigError where there is none, or none that a header can carry."""
+    token = _read(GRAFANA_TOKEN, settings.token_file, os.environ if environ is None else environ)
+    if token is None:
+        raise ConfigError(f"grafana: expected the token of a service account: set {GRAFANA_TOKEN} or grafana.token_file")
+    return _for_a_header("grafana", token, settings.token_file or GRAFANA_TOKEN)
+
+
+def _for_a_header(name: str, secret: str, where: Path | str) -> str:
+    if not secret.isascii() or not secret.isprintable():
+        raise ConfigError(f"{name}: {where} holds what no HTTP header can carry: expected one line of printable ASCII")
+    return secret
+
+
 def api_key(name: str, settings: Endpoint, environ: Mapping[str, str] | None = None) -> str | None:
     """Key of a target or judge; None when the configuration names none.
 
@@ -124,10 +139,7 @@ def api_key(name: str, settings: Endpoint, environ: Mapping[str, str] | None = N
     key = _read(variable, settings.key_file, os.environ if environ is None else environ)
     if key is None:
         raise ConfigError(f"{name}: key_env names {variable}, and that variable is not set")
-    if not key.isascii() or not key.isprintable():
-        where = settings.key_file or variable
-        raise ConfigError(f"{name}: {where} holds what no HTTP header can carry: expected one line of printable ASCII")
-    return key
+    return _for_a_header(name, key, settings.key_file or variable)
 
 
 def canary_key(settings: Probes, environ: Mapping[str, str] | None = None) -> bytes | None:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from service.config.base import Budget, Seconds, Settings
 from service.config.probing import Gate, Judge, Probes, Target
@@ -198,6 +199,28 @@ class Http(Settings):
     )
 
 
+class Grafana(Settings):
+    """Where dashboards and annotations go."""
+
+    url: str | None = Field(None, description="Grafana's own address, sub-path included, such as https://grafana.example/grafana.")
+    token_file: Path | None = Field(None, description="File holding the token of a service account; otherwise TILTMETER_GRAFANA_TOKEN.")
+    folder: str = Field("Tiltmeter", min_length=1, description="Title of the folder that `tiltmeter grafana push` fills.")
+    annotations: bool = Field(False, description="true: the active decider marks incidents, deployments, baselines and bundles in Grafana.")
+    timeout: Seconds = Field(10.0, gt=0, description="How long one request may take to connect, and again to be answered.")
+
+    @field_validator("url")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        try:
+            parts = urlsplit(value or "")
+            fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        except ValueError:
+            fine = False
+        if value is not None and (not fine or parts.query or parts.fragment or parts.username):
+            raise ValueError("expected an address such as http://grafana:3000, without user, query or fragment")
+        return value
+
+
 class Compute(Settings):
     """Where the graphs run."""
 
@@ -232,6 +255,7 @@ class Config(Settings):
     probes: Probes = Field(default_factory=Probes, description="What is asked, how often, and how far that may go.")
     gates: dict[str, Gate] = Field(default_factory=dict, description="Questions of a release pipeline, by name.")
     http: Http = Field(default_factory=Http, description="The web server.")
+    grafana: Grafana = Field(default_factory=Grafana, description="Where dashboards and annotations go; nothing is sent unless asked for.")
     compute: Compute = Field(default_factory=Compute, description="Where the graphs run.")
     instance: str | None = Field(
         None, description="Name of this process: its own, and the same after a restart. Unset: fixed for SQLite, else random."

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from service.errors import ConfigError, DataError
-from service.main import baseline, bundle, deployed, expect, gate, incident, packs, probes, remote, topics
+from service.main import baseline, bundle, deployed, expect, gate, grafana, incident, packs, probes, remote, topics
 
 FAILED, USAGE, REACHED = 1, 2, 3
 """Exit statuses beside 0: failed; usage or configuration; a --fail-on level was reached, or probes were worse than their record. `gate`
@@ -81,6 +81,7 @@ app.add_typer(baseline.app, name="baseline")
 app.add_typer(packs.app, name="pack")
 app.add_typer(probes.app, name="probe")
 app.add_typer(incident.app, name="incident")
+app.add_typer(grafana.app, name="grafana")
 app.command()(expect.expect)
 app.command()(deployed.deployed)
 app.command()(gate.gate)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.api import words
-from service.config import Config, bearer_token, effective, load
+from service.config import Config, bearer_token, effective, grafana_token, load
 from service.decider.budget import PAGING, SLICED, TICKETS, StreamKey, layout, shares
 from service.errors import TiltmeterError
 from service.main import check_probes
@@ -34,6 +34,8 @@ def check(path: Path, connect: bool, show: bool) -> bool:
     console.print(f"{OK}  {path}")
     if show:
         console.print(effective(config), markup=False)
+    if config.grafana.annotations:
+        grafana_token(config.grafana)
     models = Models.load(config, shadows=True)
     for name, bundle in models.bundles.items():
         console.print(f"{OK}  bundle of {name}: {bundle.digest[:12]}, {bundle.manifest.counts.reference:,} reference rows")
@@ -126,6 +128,10 @@ def _connect(config: Config, models: Models, console: Console) -> bool:
         "ledger": lambda: _ledger_answers(config),
         "history": lambda: _history_answers(config),
     }
+    if config.grafana.url is not None:
+        from service.main.grafana import answers as grafana_answers
+
+        parts["grafana"] = lambda: grafana_answers(config.grafana)
     for name, answers in parts.items():
         try:
             answer = answers()

@@ -28,6 +28,7 @@ from service.main import adapt, connect, gates
 from service.main.canaries import Canaries
 from service.main.curation import Keeper, judged
 from service.main.housekeeping import Housekeeper
+from service.main.marks import Marks
 from service.main.probing import Probing
 from service.metrics import Reading
 from service.pipeline.pipeline import Pipeline, Source
@@ -87,7 +88,7 @@ class Service:
         self.status = 0
         self.ended = threading.Event()
         self._identity, self._watched, self._shadows, self._scoring = identity, watched, shadows, scoring
-        self._stops = {name: threading.Event() for name in ("canary", "pipeline", "decider", "history", "curation")}
+        self._stops = {name: threading.Event() for name in ("canary", "pipeline", "decider", "history", "curation", "marks")}
         self._keeper = Keeper(config) if config.curation.store_text == "redacted" else None
         self._trouble: dict[str, str | None] = {}
         self._refused: Counter[str] = Counter()
@@ -97,6 +98,7 @@ class Service:
         self._store: Store | None = None
         self._loop: DeciderLoop | None = None
         self._returns = connect.returns(config)
+        self._marks = Marks(config) if config.grafana.annotations and role != "worker" else None
         self._streams = canaries.streams if canaries else ()
         self.probing: Probing | None = None
         parts: dict[str, Callable[[], None]] = {}
@@ -119,9 +121,12 @@ class Service:
         """Begin the threads."""
         for thread in self._threads.values():
             thread.start()
+        if self._marks is not None:  # neither waited for nor missed: the next process sends what this one did not
+            threading.Thread(target=self._mark, name="marks", daemon=True).start()
 
     def stop(self, patience: float = 40.0) -> None:
         """Flush, then checkpoint, then let go; returns when both threads have ended, or after ``patience`` seconds each."""
+        self._stops["marks"].set()
         for name, thread in self._threads.items():
             self._stops[name].set()
             if name == "decider" and self._loop is not None:
@@ -143,7 +148,8 @@ class Service:
     def reading(self) -> Reading:
         """What /metrics shows now."""
         seen = self.decider
-        return adapt.reading(self._process(), seen, self.worker, self.probing.reading(seen) if self.probing else None)
+        read = adapt.reading(self._process(), seen, self.worker, self.probing.reading(seen) if self.probing else None)
+        return replace(read, annotations=self._marks.annotator.counts) if self._marks else read
 
     def in_force(self, model: str) -> str | None:
         """Digest of the bundle that judges a model; None where no decider runs in this process, or not yet."""
@@ -311,6 +317,14 @@ class Service:
     def _tidy(self) -> None:
         """The thread that deletes what is old from the history."""
         Housekeeper(self.config).run(self._stops["history"], lambda: self._store, self._judged)
+
+    def _mark(self) -> None:
+        """The thread that sends annotations; its end is no reason to end the process."""
+        assert self._marks is not None
+        try:
+            self._marks.run(self._stops["marks"], lambda: self.decider, lambda: self._store)
+        except Exception as error:
+            _log.error("annotations have ended", extra=fields(error=describe(error)))
 
     def _judged(self) -> float | None:
         """How far this process has decided; None where another one does."""

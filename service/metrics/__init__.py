@@ -10,6 +10,7 @@ from service.metrics.collector import registry
 from service.metrics.definition import Definition
 from service.metrics.probes import GateReading, ProbeReading, ProbeStreamReading, ProbeSuiteReading
 from service.metrics.readings import (
+    AnnotationReading,
     DeciderReading,
     ModelReading,
     Reading,
@@ -32,6 +33,7 @@ __all__ = [
     "STAGES",
     "STATES",
     "VERSION",
+    "AnnotationReading",
     "AskedReading",
     "DeciderReading",
     "Definition",

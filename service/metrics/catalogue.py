@@ -144,6 +144,10 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     *probes.DEFINITIONS,
     *asking.DEFINITIONS,
+    Definition("tiltmeter_annotations_sent_total", "counter", "Annotations that stand in Grafana as they should, sent by this process."),
+    Definition("tiltmeter_annotation_failures_total", "counter", "Annotations that Grafana did not take; most are tried again."),
+    Definition("tiltmeter_annotations_dropped_total", "counter", "Annotations given up: refused for good, or too many waited."),
+    Definition("tiltmeter_annotations_waiting", "gauge", "Annotations that wait to be sent."),
 )
 """In the order in which they are exported and documented."""
 

@@ -96,6 +96,11 @@ def _samples(reading: Reading) -> tuple[dict[str, list[Sample]], dict[str, Timin
     if reading.asked:
         samples |= asking.samples(reading.asked)
         timings |= asking.timings(reading.asked)
+    if counts := reading.annotations:
+        samples["tiltmeter_annotations_sent_total"] = _single(counts.sent)
+        samples["tiltmeter_annotation_failures_total"] = _single(counts.failures)
+        samples["tiltmeter_annotations_dropped_total"] = _single(counts.dropped)
+        samples["tiltmeter_annotations_waiting"] = _single(counts.waiting)
     return {name: rows for name, rows in samples.items() if rows}, timings
 
 

@@ -132,8 +132,18 @@ class DeciderReading:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnotationReading:
+    """Since the process started: annotations that stand in Grafana, attempts that failed, annotations given up; and those waiting now."""
+
+    sent: int = 0
+    failures: int = 0
+    dropped: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything one scrape shows. ``worker``, ``decider`` or ``asked`` is None where this process has no such part."""
+    """Everything one scrape shows. ``worker``, ``decider``, ``asked`` or ``annotations`` is None where this process has no such part."""
 
     models: Sequence[ModelReading] = ()
     reasons: Sequence[str] = ()
@@ -141,3 +151,4 @@ class Reading:
     worker: WorkerReading | None = None
     decider: DeciderReading | None = None
     asked: AskedReading | None = None
+    annotations: AnnotationReading | None = None

@@ -37,13 +37,14 @@ def _selectors(node: promql_parser.Expr) -> Iterator[promql_parser.VectorSelecto
 def test_committed_json_is_what_the_code_says() -> None:
     for path, text in build.rendered().items():
         assert path.read_text() == text, f"{path.name} is stale: run `make dashboards`"
-    assert set(build.FOLDER.glob("*.json")) == set(build.rendered())
+    assert {*build.FOLDER.glob("*.json"), build.ALERTS} == set(build.rendered())
 
 
 def test_check_tells_a_stale_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "dashboards" / "json"
     folder.mkdir(parents=True)
     monkeypatch.setattr(build, "FOLDER", folder)
+    monkeypatch.setattr(build, "ALERTS", folder.parent / "alerting" / "tiltmeter.yaml")
     monkeypatch.setattr("sys.argv", ["build"])
     assert build.main() == 0
     monkeypatch.setattr("sys.argv", ["build", "--check"])

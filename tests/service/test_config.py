@@ -9,6 +9,8 @@ from service.errors import ConfigError
 
 FILES = Path(__file__).parents[1] / "config"
 MISTAKES = {
+    "annotations-without-url": ":3: grafana.annotations: true, but nothing says where Grafana is; expected: grafana.url beside it",
+    "bad-address": ":3: grafana.url: given 'grafana:3000'; expected: an address such as http://grafana:3000, without user, query or",
     "bad-budget": ":3: budgets.page: given 'never'; expected: a budget such as '1 per 90 days' (False pages.)",
     "bad-choice": ":1: source.start: given 'earlyest'; did you mean 'earliest'? expected: latest or earliest (Where a new group begins.)",
     "bad-duration": ":3: windows.grace: given '5 parsecs'; expected: a duration such as '30s', '5 min', '2 h' or '7 days' (How long after",
@@ -26,6 +28,7 @@ MISTAKES = {
     "no-text": ":2: models.support-bot.slices.values.1: given 7; expected: text (At most 50 values.)",
     "no-section": ":3: windows: given 5; expected: mapping (Event-time windows.)",
     "endless": ":3: windows.length: given inf; expected: a finite number (Window length.)",
+    "secret-grafana-token": ":3: grafana.token: secrets are not written here",
     "secret-in-options": ":5: source.options.sasl_plain_password: secrets are not written here",
     "secret-in-url": ":3: ledger.url: secrets are not written here",
     "secret-token": ":2: http.token: secrets are not written here",

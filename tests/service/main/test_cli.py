@@ -44,7 +44,7 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 def test_every_command_of_the_design_is_there() -> None:
     listed = "fit run demo replay report curate expect deployed check-config probe gate"
     listed += "|bundle show,list,promote,rollback|topics list,rename|baseline show,learn,accept,reset|incident list,show,ack,close"
-    listed += "|pack check,import|probe accept"
+    listed += "|pack check,import|probe accept|grafana push"
     expected = {f"tiltmeter {name}" for name in listed.split("|")[0].split()}
     expected |= {f"tiltmeter {group.split()[0]} {name}" for group in listed.split("|")[1:] for name in group.split()[1].split(",")}
     assert set(commands()) == expected

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from grafana_server import Fault, serving
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from service.ledger import wire
@@ -354,3 +355,39 @@ def test_a_shadow_learns_is_promoted_holds_over_a_restart_and_is_rolled_back(
     assert service.end() == 0
     applied = [e for e in service.events() if e["event"] == "command applied"]
     assert [(e["command"], e["reason"]) for e in applied] == [("bundle.rollback", "no")]
+
+
+@pytest.mark.slow
+def test_marks_reach_grafana_once_whatever_is_killed_and_nobody_waits_for_them(start: Start, config: Path) -> None:
+    with serving() as (grafana, url):
+        config.write_text(config.read_text() + f"grafana: {{url: '{url}', annotations: true}}\n")
+        grafana.faults.append(("*", "", Fault(seconds=3)))
+        service = start(config, TILTMETER_GRAFANA_TOKEN=grafana.token).ready()
+        service.post(prompts(7))
+        service.wait(service.counted)
+        body = {"action": "accept", "model": "support-bot", "reason": "private", "anyway": True, "actor": "ann"}
+        assert service.client.post(service.url + "/v1/baseline", json=body).status_code == 202
+        service.wait(lambda: service.metric("tiltmeter_annotations_sent_total"))
+        [note] = grafana.notes.values()
+        assert note["text"] == "support-bot: baseline accepted, by ann"
+        assert note["tags"][:4] == ["tiltmeter", "baseline", "change", "model:support-bot"]
+        assert "private" not in str(note)
+        service.process.kill()
+        service.process.wait()
+        service = start(config, TILTMETER_GRAFANA_TOKEN=grafana.token).ready()
+        service.wait(lambda: service.metric("tiltmeter_annotations_sent_total"))
+        assert len(grafana.notes) == 1
+        announced = {"model": "support-bot", "revision": "2026-07-14", "reason": "private", "actor": "ann"}
+        assert service.client.post(service.url + "/v1/deployments", json=announced).status_code == 202
+        service.wait(lambda: len(grafana.notes) == 2)
+        assert grafana.notes[2]["text"] == "support-bot: revision 2026-07-14 deployed, by ann"
+        grafana.faults += [("*", "", Fault(seconds=20))] * 3
+        began = time.monotonic()
+        assert service.client.post(service.url + "/v1/baseline", json=body).status_code == 202
+        service.wait(lambda: len(service.get("/v1/baseline").json()) and "accepted" in service.get("/v1/baseline").text)
+        assert service.end() == 0
+        assert time.monotonic() - began < 15
+        assert grafana.token not in service.log
+    bad = start(config)
+    assert bad.process.wait(60) == 2
+    assert "grafana: expected the token of a service account: set TILTMETER_GRAFANA_TOKEN or grafana.token_file" in bad.log
