@@ -63,6 +63,7 @@ class Seams:
         clock: seconds since the epoch.
         retry: errors of history and ledger that mean: not now.
         prepare: awaited whenever this process becomes active, before anything is asked.
+        tick: seconds between two looks at the schedule; None is :data:`service.canary.runner.TICK`.
         announced: when the last release of a model was announced, or the fingerprint of a suite accepted; None for never.
     """
 
@@ -72,6 +73,7 @@ class Seams:
     retry: tuple[type[Exception], ...] = ()
     prepare: Callable[[], Awaitable[None]] | None = None
     announced: Callable[[str, str], float | None] = lambda model, suite: None
+    tick: float | None = None
     store_text: bool = False
     digest_key: bytes = b"tiltmeter"
 
