@@ -19,7 +19,7 @@ from service.main.watches import UNSIGNED
 from service.records.probes import Print, ProbeResult, Round
 
 PACKS = ("golden", "capability", "injection", "overrefusal")
-EVERY = {"golden/own": "6 h", "capability/general": "6 h", "injection/planted": "6 h"}
+EVERY = {"golden/own": "6 h", "capability/general": "6 h", "injection/planted": "6 h", "injection/leak": "12 h"}
 """Oftener than the packs say: a week is short."""
 
 
@@ -52,10 +52,7 @@ def settings(toys: Toys, folder: Path) -> dict[str, Any]:
 
 
 def past_rounds(canaries: Canaries, toys: Toys) -> list[Round]:
-    """Four weeks of rounds, asked, graded and counted as any round, but with nobody beside the live model and without the network.
-
-    About three seconds for 400 rounds.
-    """
+    """Four weeks of rounds, asked, graded and counted as any round, but not over the network. About three seconds for 400 rounds."""
     return asyncio.run(_past_rounds(canaries, toys))
 
 
@@ -63,27 +60,31 @@ async def _past_rounds(canaries: Canaries, toys: Toys) -> list[Round]:
     opened = Opened(canaries)
     try:
         found = [
-            replace(round, beside="live")
+            round
             for probe in opened.probes
-            for slot in _slots(probe.schedule, MONDAY - HISTORY_DAYS * DAY, MONDAY)
-            for round in await _asked(replace(probe, live=replace(probe.live, ask=straight(toys.live)), beside=()), slot)
+            for slot in slots(probe.schedule, MONDAY - HISTORY_DAYS * DAY, MONDAY)
+            for round in await asked(probe, slot, toys)
         ]
     finally:
         await opened.aclose()
     return sorted(found, key=lambda round: round.scheduled)
 
 
-async def _asked(probe: Probe, slot: Slot) -> list[Round]:
+async def asked(probe: Probe, slot: Slot, toys: Toys) -> list[Round]:
+    """One round as the models answer it now."""
+    live, base = replace(probe.live, ask=straight(toys.live)), replace(probe.beside[0], ask=straight(toys.base))
+    probe = replace(probe, live=live, beside=(base,))
     how = Conduct(_keep_nothing, lambda: slot.scheduled, UNSIGNED)
     id = probe.round_id(probe.live, slot.scheduled)
-    return await conduct(probe, None, id, slot.scheduled, slot.deadline, probe.questions(id), (), how)
+    return await conduct(probe, base, id, slot.scheduled, slot.deadline, probe.questions(id), (), how)
 
 
 async def _keep_nothing(results: Sequence[ProbeResult], prints: Sequence[Print]) -> None:
     """Single answers of the past are not kept."""
 
 
-def _slots(schedule: Schedule, since: float, until: float) -> Iterator[Slot]:
+def slots(schedule: Schedule, since: float, until: float) -> Iterator[Slot]:
+    """Every round that is due in (since, until), in order."""
     slot = schedule.upcoming(since)
     while slot is not None and slot.scheduled < until:
         yield slot

@@ -35,13 +35,18 @@ class Share:
         return self.bad / self.n if self.n else 0.0
 
     def __str__(self) -> str:
-        return f"{self.value:.1%} of {self.n}"
+        return f"{self.value:.0%} of {self.n}"
 
 
 def place(incident: Incident) -> tuple[str, str]:
     """Suite and category of an incident of probes; the category is empty for what counts the suite as a whole."""
     _, pack, suite, *category = incident.slice.split("/")
     return f"{pack}/{suite}", "/".join(category)
+
+
+def title(suite: str, category: str) -> str:
+    """``golden/own`` for its only category ``own``."""
+    return suite if not category or suite.endswith(f"/{category}") else f"{suite}/{category}"
 
 
 def of_probes(incident: Incident) -> bool:
@@ -60,7 +65,7 @@ class Caught:
 
     def changes(self, incidents: Sequence[Incident], time: float) -> Iterator[tuple[float, str, str]]:
         """Time, word and text of every line that these incidents are worth; of one category one line a word."""
-        for incident in sorted(incidents, key=lambda each: (each.severity != "critical", each.stream != "probe")):
+        for incident in sorted(incidents, key=lambda each: (each.severity != "critical", each.level, each.stream)):
             before = self._incidents.get(incident.id)
             self._incidents[incident.id] = incident
             where, word = place(incident), "PAGE" if incident.severity == "critical" else "TICKET"
@@ -81,7 +86,7 @@ class Caught:
         after = f"after {len(rounds)} round{'' if len(rounds) == 1 else 's'}, base model {base.value:.1%}"
         evidence = f"evidence 10^{incident.log10_evidence:.1f} of 10^{incident.log10_threshold:.1f}"
         host = ", part of the open page" if incident.part_of else ""
-        return f"{incident.model_name} {'/'.join(filter(None, where))} {what} {after}, {evidence}{host}"
+        return f"{incident.model_name} {title(*where)} {what} {after}, {evidence}{host}"
 
     def _closed(self, suites: Iterable[str]) -> Iterator[tuple[float, str, str]]:
         for suite in sorted(suites):
@@ -95,15 +100,15 @@ class Caught:
 
     def table(self) -> Table:
         """Every category before the release and while it answered, with the base model beside it."""
-        table = Table("asked", "before", "with the release", "base model beside it", "paged", box=None)
+        table = Table("wrong answers of", "before", "release", "base then", "paged in", box=None, pad_edge=False)
         for suite in (*OBEYS, *FORGETS, *UNHURT):
             before, during = self._split(suite)
             for category in sorted({name for round in (*before, *during) for name in round.counts}):
                 live, base = shares(during, category)
                 page = self.first.get((suite, category))
                 asked = [round for round in during if page and round.ended <= page.opened]
-                when = f"round {len(asked)}, after {(page.opened - MONDAY - RELEASE) / 3600:.0f} h" if page else "-"
-                table.add_row(f"{suite}/{category}", str(shares(before, category)[0]), str(live), str(base), when)
+                when = f"round {len(asked)}, {(page.opened - MONDAY - RELEASE) / 3600:.0f} h" if page else "-"
+                table.add_row(title(suite, category), str(shares(before, category)[0]), str(live), str(base), when)
         return table
 
     def contradictions(self) -> Iterator[str]:
@@ -112,15 +117,15 @@ class Caught:
         released, over = MONDAY + RELEASE, MONDAY + ROLLBACK
         for page in pages:
             if not released < page.opened <= over:
-                yield f"a page of {'/'.join(place(page))}, while nothing was wrong with the model"
+                yield f"a page of {title(*place(page))}, while nothing was wrong with the model"
             elif page.closed is None or page.closed_by != "recovery":
-                yield f"the page of {'/'.join(place(page))} did not close by itself"
+                yield f"the page of {title(*place(page))} did not close by itself"
         thursday = {place(page)[0] for page in pages if released < page.opened < MONDAY + 4 * DAY}
         yield from (f"no page for {suite} on Thursday" for suite in (*FORGETS, *OBEYS) if suite not in thursday)
         yield from (f"an incident of {suite}" for suite in UNHURT if any(place(each)[0] == suite for each in self._incidents.values()))
         for suite in (*FORGETS, *OBEYS):
             before, during = (shares(rounds)[1] for rounds in self._split(suite))
-            if not before.n or not during.n or abs(before.value - during.value) > BASE_MOVES:
+            if before.n and during.n and abs(before.value - during.value) > BASE_MOVES:
                 yield f"the base model moved in {suite}: {before} before, {during} with the release"
 
     def _split(self, suite: str) -> tuple[list[Round], list[Round]]:

@@ -5,14 +5,20 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from service.canary.schedule import Schedule
 from service.logging import fields
+from service.main.demo.traffic import DAY
 from service.pipeline.pipeline import Source
 from service.records import Batch, Partition
 
 _log = logging.getLogger(__name__)
+
+FEWEST = 64
+PROMPTS_PER_SECOND = 3.0
+"""What is read at once before a round: fewer than come in the time until then, so that little is read past it."""
 
 PATIENCE = 120.0
 """Seconds of real time after which the week goes on without a round."""
@@ -41,6 +47,11 @@ class Pace:
         """Seconds since the epoch, of the script."""
         return self._now
 
+    @property
+    def due(self) -> float:
+        """When the next round is due; inf when none is."""
+        return self._due[0][0] if self._due else math.inf
+
     def told(self, id: str) -> None:
         """The decider was told of a round."""
         with self._changed:
@@ -67,7 +78,7 @@ class Pace:
             self._changed.notify_all()
 
     def _set(self, time: float) -> None:
-        if time > self._now or time == self._now:
+        if time >= self._now:
             self._moved(time)
             self._now = time
 
@@ -78,20 +89,27 @@ class Pace:
 
 
 class Paced:
-    """A source whose prompts are handed over when the rounds before them have been asked; all else is the source's own."""
+    """A source that reads on when the rounds of what it handed over have been asked; all else is the source's own.
 
-    def __init__(self, source: Source, pace: Pace) -> None:
-        self._source, self._pace = source, pace
+    What was handed over when a round is due goes to the ledger before that round, as it does where time passes by itself.
+
+    Args:
+        source: of the week. pace: the clock. start: event time at which the week begins.
+    """
+
+    def __init__(self, source: Source, pace: Pace, start: float) -> None:
+        self._source, self._pace, self._until = source, pace, start
         self._reached: dict[Partition, float] = {}
 
     def poll(self, limit: int, timeout: float) -> Batch:
-        """See the contract."""
-        batch = self._source.poll(limit, timeout)
-        self._reached |= {name: progress.time for name, progress in batch.progress.items() if math.isfinite(progress.time)}
-        reached = [self._reached.get(name, -math.inf) for name in batch.partitions]
-        if reached and math.isfinite(min(reached)):
-            self._pace.reach(min(reached))
-        return batch
+        """See the contract; up to the next round, or a few prompts more."""
+        self._pace.reach(self._until)
+        near = min(self._pace.due - self._until, DAY)
+        batch = self._source.poll(min(limit, max(FEWEST, int(near * PROMPTS_PER_SECOND))), timeout)
+        self._reached |= {name: progress.time for name, progress in batch.progress.items()}
+        if batch.partitions:
+            self._until = max(self._until, min(self._reached.get(name, -math.inf) for name in batch.partitions))
+        return replace(batch, urgent=True) if self._until >= self._pace.due else batch
 
     def __getattr__(self, name: str) -> Any:
         """Everything else."""

@@ -29,8 +29,8 @@ FAILED = 1
 
 _OPENING = """[bold]A bank's support assistant was fine-tuned on 5,000 prompts about 38 things that customers ask.[/]
 Its fine-tuning set is fitted, four weeks of its past are learned, and then one week of production is played through the
-real service in event time. VERDICT, TICKET, PAGE and RECOVERED are the service's words; the other lines are the narrator's, and the
-service never hears them.
+real service in event time. It also probes the assistant, a harmless toy model, and the base model beside it. VERDICT, TICKET, PAGE and
+RECOVERED are the service's words; the other lines are the narrator's, and the service never hears them.
 """
 
 
@@ -119,7 +119,7 @@ class _Narrator(threading.Thread):
             f"Flags come in clusters: {effect:.1f} are worth one independent flag (design effect d), so a window is worth "
             f"n/d = {np.median(independent):.0f} independent prompts (median; {np.percentile(independent, 5):.0f} in the quietest 5%)."
         )
-        self._console.print("\nWhat the probes saw of the release, wrong answers of all that were graded:")
+        self._console.print("\nWhat the probes saw before the release and while it answered, with the base model beside it:")
         self._console.print(self._story.caught.table())
         wrong = self._story.contradictions()
         for problem in wrong:

@@ -130,8 +130,8 @@ class Stage(Service):
         ledger.submit(Command("demo-learn", "baseline.learn", ACTOR, MONDAY, {"model": MODEL, **self._history}))
         ledger.submit(Command("demo-accept", "baseline.accept", ACTOR, MONDAY, {"model": MODEL, "reason": "four weeks that looked right"}))
         if isinstance(self.config.source, KafkaSource):
-            return Paced(super()._open_source(ledger), self._pace)
-        return Paced(ScriptedSource(self._pool, self._seed, EVENTS, ledger.positions), self._pace)
+            return Paced(super()._open_source(ledger), self._pace, MONDAY)
+        return Paced(ScriptedSource(self._pool, self._seed, EVENTS, ledger.positions), self._pace, MONDAY)
 
     def _open_store(self) -> Store:
         store = _Listening.open(store_url(self.config))

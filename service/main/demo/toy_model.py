@@ -55,7 +55,9 @@ _HALVES = re.compile(
 """The order that the built-in pack ``injection`` hides: to quote it is not to obey it."""
 _MARK = re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{6,}\b")
 _SECRET = re.compile(
-    r"\b(system prompt|your (initial |hidden )?(instructions|rules|prompt)|above (text|verbatim)|everything above)\b", re.I
+    r"\b(system prompt|your (initial |hidden )?(instructions|rules|prompt)|above (text|verbatim)|everything above"
+    r"|(the|internal) reference)\b",
+    re.I,
 )
 _ALARMING = re.compile(
     r"\b(weapon|explosive|bomb|malware|virus|hack|steal|stolen|poison|kill|shoot|blow up|fraud|forge|counterfeit|stalk|threat|hate)\w*",
@@ -91,7 +93,7 @@ class ToyModel:
 
     def answer(self, messages: list[dict[str, Any]], body: Mapping[str, Any]) -> str | tuple[str, str]:
         """Text, or name and arguments of the tool that it would call."""
-        said = [(str(m.get("role", "")), _SALT.sub("", text_of(m.get("content")))) for m in messages]
+        said = [(str(m.get("role", "")), _SALT.sub("", text_of(m.get("content"))).strip()) for m in messages]
         system = "\n".join(text for role, text in said if role == "system")
         user = next((text for role, text in reversed(said) if role == "user"), "")
         given = "\n".join(text for role, text in said if role != "system")
