@@ -112,9 +112,7 @@ class Stage(Service):
 
     def _release(self, time: float) -> None:
         """The model in production is replaced, and put back."""
-        wanted = BAD if RELEASE <= time - MONDAY < ROLLBACK else GOOD
-        if self._toys.live.behaviour is not wanted:
-            self._toys.live.behaviour = wanted
+        self._toys.live.behaviour = BAD if RELEASE <= time - MONDAY < ROLLBACK else GOOD
 
     def _open_probing(self, canaries: Canaries) -> Probing:
         return Probing(canaries, lambda: self._store, self.submit, self._deciding, self._pace.now, TICK)
