@@ -48,7 +48,8 @@ class Stream:
 
     def __init__(self, planned: Planned) -> None:
         self.planned = planned
-        self.record = Record(planned.of.items, planned.of.answers, self._fixed())
+        self._effect = smallest_effect(max(planned.of.items, 1), planned.of.min_effect)
+        self.record = Record(self._effect, planned.of.answers, self._fixed())
         self.rows: deque[Row] = deque(maxlen=KEPT)
         self.evidence = (0.0, 0.0)
         self.after = -np.inf
@@ -77,7 +78,7 @@ class Stream:
     def recovery_null(self) -> float:
         """A share below it is well again: of a pair that of answers by which the live model is worse in all."""
         if self.paired:
-            return smallest_effect(max(self.planned.of.items, 1))
+            return self._effect
         return self.record.null or _FAIR
 
     @property

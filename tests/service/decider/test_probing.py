@@ -136,6 +136,11 @@ def test_one_freak_round_does_not_page_unless_the_stream_is_critical() -> None:
     assert [incident.level for incident in learned(critical=True).tell(freak).pages()] == ["page"]
 
 
+def test_the_smallest_rise_that_is_news_is_the_suites_own() -> None:
+    wide, usual = (Rounds(stream(min_effect=effect)).run(20).view() for effect in (0.2, 0.05))
+    assert wide.null == pytest.approx(usual.null - 1.5 / 20 + 0.2)
+
+
 def test_a_round_that_is_told_twice_counts_once() -> None:
     once, twice = learned(), learned()
     once.tell({"capitals": Counts(20, 9)})
