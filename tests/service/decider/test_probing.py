@@ -246,6 +246,12 @@ def test_worse_than_the_base_model_pages_without_any_record() -> None:
     assert same.pages() == []
 
 
+@pytest.mark.parametrize("items", [1, 2, 3])
+def test_a_category_of_few_items_can_be_paired(items: int) -> None:
+    rounds = Rounds(replace(FACTS, items=items, paired=True, answers=100_000), seed=5).run(30, 0.05, base=0.05)
+    assert rounds.pages() == []
+
+
 def test_a_judge_that_drifts_makes_its_streams_inconclusive_and_wakes_nobody() -> None:
     judge = stream("judge/main", "", "judge", target="main", items=40)
     rounds = Rounds(replace(FACTS, judges=("main",)), judge).run(20, 0.05)
