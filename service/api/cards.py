@@ -13,6 +13,7 @@ SLICES_SHOWN = 10
 
 _TONES = {"page": "critical", "ticket": "warning", "blind": "blind", "ok": "none"}
 _WORST = ("page", "ticket", "blind", "ok", "insufficient", "learning", "idle")
+_TROUBLE = _WORST[:2]
 
 
 def model_card(model: ModelCard, status: Status) -> str:
@@ -25,10 +26,21 @@ def model_card(model: ModelCard, status: Status) -> str:
     tickets = [stream for stream in whole if stream.stream in words.TICKET_ONLY and not _waits(stream)]
     tables = _waiting([stream for stream in whole if _waits(stream)]) + _tickets(tickets)
     owner = f'<span class="soft">owner {escape(model.owner)} · bundle <code>{escape(model.bundle[:12])}</code></span>'
+    prompts = f"{plotted}{tables}{_slices([stream for stream in model.streams if stream.slice])}"
+    probes = probes_section(model, status)
     return (
         f'<article class="card"><header><h2>{escape(model.name)}</h2>{pill(tone, word)}{owner}</header>{note}'
-        f"{plotted}{tables}{_slices([stream for stream in model.streams if stream.slice])}{probes_section(model, status)}</article>"
+        f"{probes + prompts if _probes_first(model) else prompts + probes}</article>"
     )
+
+
+def _probes_first(model: ModelCard) -> bool:
+    """Whether what is probed is in worse trouble than the prompts."""
+    prompts, probes = (
+        min((_WORST.index(stream.state) for stream in streams if stream.state in _TROUBLE), default=len(_TROUBLE))
+        for streams in (model.streams, model.probes.streams if model.probes is not None else ())
+    )
+    return probes < prompts
 
 
 def _standing(model: ModelCard, *, blind: bool) -> tuple[str, str]:

@@ -117,8 +117,9 @@ class SuiteCard:
 
     @property
     def lead(self) -> ProbeCard | None:
-        """The stream to speak of first."""
-        return max(self.streams, key=lambda stream: (*stream.trouble, stream.stream == "probe", stream.nearness), default=None)
+        """The stream to speak of first: of those with an answer, where there are any."""
+        known = [stream for stream in self.streams if stream.share is not None] or self.streams
+        return max(known, key=lambda stream: (*stream.trouble, stream.stream == "probe", stream.nearness), default=None)
 
 
 class Left(NamedTuple):

@@ -57,7 +57,7 @@ def _suite(suite: SuiteCard, model: ModelCard, status: Status, top: float) -> st
     shown = ""
     if lead is not None and lead.share is not None:
         where = f" <small>{escape(_name(lead))}</small>" if len(suite.streams) > 1 else ""
-        shown = f"<span>{interval_plot(lead, top, suite.suite)}</span><span>{_share(lead)}{where}</span><span>{evidence(lead)}</span>"
+        shown = f"<span>{interval_plot(lead, top, suite.suite)}</span><span>{_share(lead)}{where}</span><span>{evidence(lead) if lead.level else ''}</span>"
     line = (
         f'<span class="name"><b>{escape(suite.suite)}</b> <small>{escape(suite.kind)}</small></span>'
         f"{shown or f'<span>{_nothing(suite)}</span>'}{_pill(state, _word(suite))}"
@@ -178,7 +178,7 @@ def _row(stream: ProbeCard, suite: SuiteCard, top: float) -> tuple[str, ...]:
     if stream.share is None:
         return name, "no data", "", "", _pill(stream.state)
     share = f"{_share(stream)} <small>{stream.bad} of {stream.n}</small>{interval_plot(stream, top, f'{suite.suite} {_name(stream)}')}"
-    return name, share, _record(stream), evidence(stream), _pill(stream.state)
+    return name, share, _record(stream), evidence(stream) if stream.level else "", _pill(stream.state)
 
 
 def _name(stream: ProbeCard) -> str:
