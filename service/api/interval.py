@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from service.api import words
+from service.api.pieces import EVIDENCE_ONLY
 from service.api.probe_view import ProbeCard
 
 WIDTH, HEIGHT = 1000.0, 100.0
@@ -13,7 +14,8 @@ _SCALES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 
 def scale(streams: Sequence[ProbeCard]) -> float:
     """Right end of the axis that all of them share, so that they can be compared at a glance."""
-    most = max((max(stream.high or 0.0, stream.null or 0.0) for stream in streams if stream.stream != "probe_paired"), default=0.0)
+    drawn = [stream for stream in streams if stream.stream not in EVIDENCE_ONLY]
+    most = max((max(stream.high or 0.0, stream.null or 0.0) for stream in drawn), default=0.0)
     return next((end for end in _SCALES if most <= end), 1.0)
 
 
@@ -22,7 +24,7 @@ def interval_plot(stream: ProbeCard, top: float, name: str) -> str:
 
     Empty without an answer, and of a pair: its null is about something else than its share.
     """
-    if stream.share is None or stream.stream == "probe_paired":
+    if stream.share is None or stream.stream in EVIDENCE_ONLY:
         return ""
     low, high = (_x(value, top) for value in (stream.low or 0.0, stream.share if stream.high is None else stream.high))
     parts = [f'<rect class="range" x="{low:.0f}" width="{max(high - low, 4):.0f}" y="28" height="44"/>', _stroke(stream.share, top, "share")]

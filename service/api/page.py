@@ -16,6 +16,9 @@ from service.records import Incident
 REFRESH = 15
 """Seconds between two loads of the page."""
 
+INCIDENTS_SHOWN = 7
+"""Incidents that are seen at once, those that wake somebody always; the others are unfolded by a click."""
+
 STALE = 300.0
 """Age in seconds from which a sign of life is shown in red; windows.blind_after's default."""
 
@@ -152,8 +155,14 @@ def _monitor(monitor: Monitor, now: float) -> str:
 def _incidents(title: str, incidents: Sequence[Incident], now: float, joined: Sequence[Incident] = ()) -> str:
     if not incidents:
         return ""
-    rows = "".join(_incident(incident, lesser, now) for incident, lesser in _folded(incidents, joined))
-    return f'<section><h2>{escape(title)}</h2><ul class="incidents">{rows}</ul></section>'
+    folded = sorted(_folded(incidents, joined), key=lambda each: each[0].severity != "critical")
+    rows = [_incident(incident, lesser, now) for incident, lesser in folded]
+    seen = max(INCIDENTS_SHOWN, sum(incident.severity == "critical" for incident, _ in folded))
+    if len(rows) < seen + 3:
+        seen = len(rows)
+    shown, rest = (f'<ul class="incidents">{"".join(part)}</ul>' for part in (rows[:seen], rows[seen:]))
+    more = f"<details><summary>{len(rows) - seen} more</summary>{rest}</details>" if rows[seen:] else ""
+    return f"<section><h2>{escape(title)}</h2>{shown}{more}</section>"
 
 
 def _folded(incidents: Sequence[Incident], joined: Sequence[Incident] = ()) -> list[tuple[Incident, list[Incident]]]:

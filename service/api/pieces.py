@@ -11,6 +11,9 @@ from service.records import Incident
 
 Place = tuple[str, str, str]
 
+EVIDENCE_ONLY = ("combined", "probe_paired")
+"""Streams whose evidence is about something else than a share against its null."""
+
 
 def pill(tone: str, word: str, title: str = "", mark: str = "") -> str:
     """A word on its colour; ``mark`` stands before it for whoever cannot tell the colours."""
@@ -34,7 +37,7 @@ def evidence(stream: StreamCard | ProbeCard, *, bold: bool = False) -> str:
 
 
 def figures(name: str, place: Place, stream: StreamCard | ProbeCard, status: Status, share: str, every: float) -> str:
-    """Share and evidence over time; ``combined`` has evidence and no share of its own.
+    """Share and evidence over time; evidence alone of :data:`EVIDENCE_ONLY`.
 
     Args:
         name: for whoever cannot see the plots.
@@ -46,7 +49,7 @@ def figures(name: str, place: Place, stream: StreamCard | ProbeCard, status: Sta
     ticket, page = stream.thresholds.get("ticket"), stream.thresholds.get("page")
     until = status.monitor.watermark
     shares = ""
-    if stream.stream != "combined" and stream.null is not None:
+    if stream.stream not in EVIDENCE_ONLY and stream.null is not None:
         least = "up to" if stream.null >= stream.normal else "from"
         shares = (
             f"<figure><figcaption><span>Share, normal {least} {words.share(stream.null)}</span><span>{share}</span></figcaption>"

@@ -61,9 +61,9 @@ class ProbeCard(Tested):
         return self.record.bad / self.record.n if self.record and self.record.n else self.null or 0.0
 
     @property
-    def trouble(self) -> tuple[int, int]:
-        """How bad it is: state, then evidence in halves of its threshold."""
-        return -WORST.index(self.state) if self.state in WORST else -len(WORST), int(2 * self.nearness)
+    def trouble(self) -> tuple[int, bool, float]:
+        """How bad it is: state; bad answers before what is beside them; evidence."""
+        return -WORST.index(self.state) if self.state in WORST else -len(WORST), self.stream == "probe", self.nearness
 
 
 class Gap(NamedTuple):
@@ -119,7 +119,7 @@ class SuiteCard:
     def lead(self) -> ProbeCard | None:
         """The stream to speak of first: of those with an answer, where there are any."""
         known = [stream for stream in self.streams if stream.share is not None] or self.streams
-        return max(known, key=lambda stream: (*stream.trouble, stream.stream == "probe", stream.nearness), default=None)
+        return max(known, key=lambda stream: stream.trouble, default=None)
 
 
 class Left(NamedTuple):

@@ -11,8 +11,11 @@ from service.api.probe_view import ProbeCard, SuiteCard
 from service.api.view import ModelCard, Status
 
 _TONES = {"page": "critical", "ticket": "warning", "blind": "blind", "ok": "none"}
-_OPEN = ("page", "ticket", "blind")
+_OPEN = ("page", "ticket")
 """States of suites that are unfolded by themselves."""
+
+PLOTTED = 2
+"""Streams of a suite that are drawn over time."""
 
 _ORDER = ("page", "ticket", "blind", "insufficient", "learning", "ok", "blocked")
 
@@ -55,7 +58,7 @@ def _suite(suite: SuiteCard, model: ModelCard, status: Status, top: float) -> st
     """One line, and what is behind it; unfolded where something is wrong."""
     lead, state = suite.lead, suite.state
     shown = ""
-    if lead is not None and lead.share is not None:
+    if lead is not None and lead.share is not None and state != "blind":
         where = f" <small>{escape(_name(lead))}</small>" if len(suite.streams) > 1 else ""
         shown = f"<span>{interval_plot(lead, top, suite.suite)}</span><span>{_share(lead)}{where}</span><span>{evidence(lead) if lead.level else ''}</span>"
     line = (
@@ -70,8 +73,8 @@ def _suite(suite: SuiteCard, model: ModelCard, status: Status, top: float) -> st
 
 
 def _nothing(suite: SuiteCard) -> str:
-    if suite.blocked:
-        return escape(suite.blocked)
+    if suite.blocked or suite.blind:
+        return escape(suite.blocked or suite.blind)
     return "no round yet" if suite.last is None else "no answer in this time"
 
 
@@ -86,11 +89,9 @@ def _pill(state: str, word: str = "") -> str:
 
 
 def _facts(suite: SuiteCard, now: float) -> Iterator[str]:
-    if suite.blind:
+    if suite.blind and suite.state != "blind":
         yield f"<b>cannot be seen: {escape(suite.blind)}</b>"
-    if suite.blocked:
-        yield f"not asked: {escape(suite.blocked)}"
-    yield from _times(suite, now)
+    yield " · ".join(_times(suite, now))
     if suite.gap is not None:
         gap = suite.gap
         yield (
@@ -100,10 +101,9 @@ def _facts(suite: SuiteCard, now: float) -> Iterator[str]:
     for role, (live, other) in suite.beside.items():
         yield f"beside {_ROLES.get(role, escape(role))}: <b>{live}</b> items only this one got wrong, <b>{other}</b> only the other"
     yield from _trial(suite)
-    held = [stream.why for stream in suite.streams if stream.why]
-    if held:
-        more = f" (and {len(held) - 1} more categories)" if len(held) > 1 else ""
-        yield f"tickets at most: {escape(held[0])}{more}"
+    if held := [stream for stream in suite.streams if stream.why]:
+        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+        yield f"tickets at most for {escape(_name(held[0]))}{more}: {escape(held[0].why or '')}"
 
 
 _ROLES = {"base": "the base model", "previous": "the previous release", "fallback": "the fallback"}
@@ -153,22 +153,28 @@ def _short(revision: str) -> str:
 
 
 def _categories(suite: SuiteCard, model: ModelCard, status: Status, top: float) -> str:
-    """Those in trouble with their plots; the others in a table, folded where something else is to be seen first."""
-    streams = sorted(suite.streams, key=lambda stream: (stream.trouble, stream.nearness), reverse=True)
+    """Those in trouble, the worst with their plots; below them the others, folded where something else is to be seen first."""
+    streams = sorted(suite.streams, key=lambda stream: stream.trouble, reverse=True)
     loud = [stream for stream in streams if stream.state in ("page", "ticket")]
-    calm = [stream for stream in streams if stream not in loud]
-    shown = "".join(_loud(stream, suite, model, status) for stream in loud)
-    if not calm:
-        return shown
-    heads = ("Category", "Attack success rate" if any(stream.attack for stream in calm) else "Bad answers", "Record", "Evidence", "State")
-    rest = table(heads, [_row(stream, suite, top) for stream in calm])
-    return shown + (f"<details><summary>{len(calm)} more of this suite</summary>{rest}</details>" if loud else rest)
+    calm = streams[len(loud) :]
+    plots = "".join(_loud(stream, suite, model, status) for stream in loud[:PLOTTED])
+    rest = _table(calm, suite, top)
+    if loud and calm:
+        rest = f"<details><summary>{len(calm)} more of this suite</summary>{rest}</details>"
+    return plots + _table(loud[PLOTTED:], suite, top) + rest
+
+
+def _table(streams: Sequence[ProbeCard], suite: SuiteCard, top: float) -> str:
+    if not streams:
+        return ""
+    heads = ("Category", "Attack success rate" if any(stream.attack for stream in streams) else "Bad answers", "Record", "Evidence", "State")
+    return table(heads, [_row(stream, suite, top) for stream in streams])
 
 
 def _loud(stream: ProbeCard, suite: SuiteCard, model: ModelCard, status: Status) -> str:
     place = model.name, stream.slice, stream.stream
     name = f"{model.name} {suite.suite} {_name(stream)}"
-    said = f"{stream.bad} of {stream.n}, {_record(stream)}" if stream.n else ""
+    said = ", ".join(part for part in (f"{stream.bad} of {stream.n}", _record(stream)) if part)
     plots = figures(name, place, stream, status, _share(stream), suite.interval or status.window)
     return f"<div class='loud'><h4>{escape(_name(stream))} {_pill(stream.state)}</h4><p>{said}</p>{plots}</div>"
 
@@ -191,8 +197,13 @@ def _name(stream: ProbeCard) -> str:
 def _share(stream: ProbeCard) -> str:
     if stream.share is None:
         return "no data"
-    what = "attack success rate" if stream.attack else stream.counted
-    return f"<b>{words.share(stream.share)}</b> {escape(what)}{interval(stream.low, stream.high)}"
+    return f"<b>{words.share(stream.share)}</b> {_counted(stream)}{interval(stream.low, stream.high)}"
+
+
+def _counted(stream: ProbeCard) -> str:
+    if stream.stream == "probe_paired":
+        return "only this model got wrong"
+    return "attack success rate" if stream.attack else escape(stream.counted)
 
 
 def _record(stream: ProbeCard) -> str:

@@ -12,6 +12,7 @@ from service.decider.probing.stream import Row
 from service.decider.probing.view import ProbeView, RecordView, SuiteView
 from service.decider.snapshot import DeciderSnapshot
 from service.main.probing import Asking
+from service.records.probes import Round
 
 _OPEN = ("page", "ticket")
 
@@ -83,8 +84,7 @@ def _blind(suite: SuiteView, streams: Sequence[ProbeView], asking: Asking | None
         return f"no round for {SILENT} intervals"
     if any(view.state == "blind" for view in streams):
         return "its canaries do not come back through the tap"
-    endpoint = asking.endpoints.get(f"targets.{suite.target}") if asking is not None else None
-    if endpoint is not None and not endpoint.reached and not suite.rounds:
+    if asking is not None and not _answers("targets", suite.target, asking):
         return f"{suite.target} does not answer"
     if suite.last is not None and not suite.complete:
         if suite.reason == "errors":
@@ -108,8 +108,8 @@ def _stream(view: ProbeView) -> ProbeCard:
         attack=view.attack,
         null=view.null,
         base=view.base,
-        record=_answers(view.record),
-        trial=_answers(view.trial),
+        record=_given(view.record),
+        trial=_given(view.trial),
         why=view.why,
         slice="/".join(part for part in (view.target, view.suite, view.category) if part),
         evidence=view.evidence,
@@ -118,7 +118,7 @@ def _stream(view: ProbeView) -> ProbeCard:
     )
 
 
-def _answers(of: RecordView | None) -> Answers | None:
+def _given(of: RecordView | None) -> Answers | None:
     return Answers(of.n, of.bad, of.since, of.revision) if of is not None else None
 
 
@@ -130,14 +130,19 @@ def _history(rows: Sequence[Row]) -> History:
     return History(start, n, x, ticket, page)
 
 
-def _answering(target: str, suites: Sequence[SuiteCard], reached: bool) -> bool:
-    """By its newest round; before the first, and beside another, by whether it was reached at the start."""
-    newest = max((suite for suite in suites if suite.target == target and suite.last is not None), key=_last, default=None)
-    return reached if newest is None else newest.complete or newest.reason != "errors"
+def _answers(form: str, name: str, asking: Asking) -> bool:
+    """By the newest round in which it was asked; before the first, and beside another, by whether it was reached at the start."""
+    ended = [view.last for view in asking.suites if form == "targets" and view.target == name and view.last is not None]
+    asked = [round for round in ended if any(counts.n + counts.unscored + counts.error for counts in round.counts.values())]
+    if asked:
+        newest = max(asked, key=_ended)
+        return any(counts.n + counts.unscored for counts in newest.counts.values())
+    endpoint = asking.endpoints.get(f"{form}.{name}")
+    return endpoint is None or endpoint.reached
 
 
-def _last(suite: SuiteCard) -> float:
-    return suite.last or 0.0
+def _ended(round: Round) -> float:
+    return round.ended
 
 
 def _endpoints(config: Config, suites: Sequence[SuiteCard], asking: Asking) -> Iterator[EndpointCard]:
@@ -153,7 +158,7 @@ def _endpoints(config: Config, suites: Sequence[SuiteCard], asking: Asking) -> I
             name=short,
             role="judge" if form == "judges" else config.targets[short].role,
             model=endpoint.model or settings.model,
-            answers=_answering(short, suites, endpoint.reached),
+            answers=_answers(form, short, asking),
             paused=endpoint.paused,
             calls=Left(endpoint.calls, settings.daily.calls),
             tokens=Left(endpoint.tokens, settings.daily.tokens),

@@ -69,7 +69,7 @@ def test_a_state_is_told_by_a_word_and_a_mark_and_not_by_colour_alone(state: str
     shown = suite(probe(state=state, history=rounds()), blind="no round for 3 intervals" if state == "blind" else "")
     page = page_of(probed(shown))
     assert f'<span class="pill {tone}" title="{state}"><span class="mark" aria-hidden="true">{mark}</span>{word}</span></summary>' in page
-    assert ('<details class="suite" open>' in page) == (state in ("page", "ticket", "blind"))
+    assert ('<details class="suite" open>' in page) == (state in ("page", "ticket"))
 
 
 def test_no_data_is_said_as_no_data() -> None:
@@ -128,6 +128,21 @@ def test_a_pair_is_no_share_to_be_held_against_a_null() -> None:
     assert "from 0 to 20%" in page
 
 
+def test_a_pair_that_pages_has_a_plot_of_its_evidence_alone() -> None:
+    pair = probe(stream="probe_paired", null=0.5, **WORSE)
+    page = page_of(probed(suite(pair), streams=(stream(stream="combined"),)))
+    assert page.count("<figure>") == 2
+    assert "normal up to 50.0%" not in page
+
+
+def test_of_a_suite_that_is_lost_as_a_whole_the_worst_are_drawn_and_no_row_is_folded() -> None:
+    lost = [probe(f"category-{i}", **WORSE) for i in range(5)]
+    page = page_of(probed(suite(*lost), streams=(stream(stream="combined"),)))
+    assert page.count("<figure>") == 1 + 2 * 2
+    assert page.count('<td data-name="Category">') == 3
+    assert "more of this suite" not in page
+
+
 def test_of_fairness_the_gap_and_the_groups_are_told() -> None:
     page = page_of(probed(suite(kind="fairness", gap=Gap(0.25, 0.08, 0.41, "Mehmet", "Ada"))))
     assert "group gap <b>25 points</b> (8 points to 41 points): <b>Mehmet</b> worse than Ada" in page
@@ -158,7 +173,7 @@ def test_what_is_wrong_comes_first() -> None:
     assert pills(page)[:5] == ["critical", "warning", "blind", "quiet", "none"]
     assert pills(page)[-1] == "quiet"
     assert len(pills(page)) == 13
-    assert page.count('<details class="suite" open>') == 3
+    assert page.count('<details class="suite" open>') == 2
     assert len(page) < 150_000
 
 
