@@ -76,7 +76,7 @@ def verdicts(
     limit: Limit = 1000,
 ) -> dict[str, Any]:
     """One row for each closed window, slice and stream."""
-    rows = _queries(state).verdicts(model, stream, _seconds(since), limit, slice)
+    rows = _queries(state).verdicts(model, stream, seconds(since), limit, slice)
     return {"verdicts": [as_json(row) for row in rows]}
 
 
@@ -89,7 +89,7 @@ def windows(
     limit: Limit = 1000,
 ) -> dict[str, Any]:
     """Prompts, flags, lengths and topics of each closed window, also of bundles that are not judged here."""
-    rows = _queries(state).windows(model, slice, _seconds(since), limit)
+    rows = _queries(state).windows(model, slice, seconds(since), limit)
     return {"windows": [as_json(row) for row in rows]}
 
 
@@ -201,7 +201,8 @@ def _queries(state: AppState) -> Queries:
     return queries
 
 
-def _seconds(time: datetime | None) -> float | None:
+def seconds(time: datetime | None) -> float | None:
+    """Since the epoch; UTC where no zone is given."""
     if time is None:
         return None
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

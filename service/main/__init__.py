@@ -12,10 +12,11 @@ import typer
 from typer.core import TyperGroup
 
 from service.errors import ConfigError, DataError
-from service.main import baseline, bundle, expect, incident, packs, remote, topics
+from service.main import baseline, bundle, expect, gate, incident, packs, remote, topics
 
 FAILED, USAGE, REACHED = 1, 2, 3
-"""Exit statuses beside 0: failed; usage or configuration; a --fail-on level was reached, or probes were worse than their record."""
+"""Exit statuses beside 0: failed; usage or configuration; a --fail-on level was reached, or probes were worse than their record. `gate`
+has one more, :data:`service.main.gate.INCONCLUSIVE`."""
 
 
 class Commands(TyperGroup):
@@ -80,6 +81,7 @@ app.add_typer(baseline.app, name="baseline")
 app.add_typer(packs.app, name="pack")
 app.add_typer(incident.app, name="incident")
 app.command()(expect.expect)
+app.command()(gate.gate)
 
 Files = Annotated[list[Path], typer.Argument(help="Files: .jsonl, .csv, .parquet, also .gz and .zst.", show_default=False)]
 TextField = Annotated[

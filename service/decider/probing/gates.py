@@ -45,8 +45,8 @@ def gate_state(name: str, gate: Gate, probing: Probing, drift: Incidents, config
     said = [*suites.values(), *(Said("inconclusive", f"{suite} is not asked") for suite in missing)]
     if not said:
         said.append(Said("inconclusive", "no probes are asked"))
-    began = [era.since for place in places if (era := probing.suites[place].now)]
-    since = max(began, default=None)
+    began = {f"{place.target}/{place.suite}": era.since if (era := probing.suites[place].now) else None for place in places}
+    since = max((at for at in began.values() if at is not None), default=None)
     if gate.stage == "A":
         said += _open(gate, probing.incidents, ("page",), -math.inf if since is None else since)
     if gate.stage in ("B", "C"):
@@ -64,6 +64,8 @@ def gate_state(name: str, gate: Gate, probing: Probing, drift: Incidents, config
         reasons=tuple(one.reason for one in shown),
         since=since,
         streams={f"{place.target}/{place.suite}": one.outcome for place, one in suites.items()},
+        last=max((last for place in places if (last := probing.suites[place].last) is not None), default=None),
+        began=began,
     )
 
 

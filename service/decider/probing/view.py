@@ -113,8 +113,9 @@ class GateState:
     Attributes:
         verdict: fail when any of its questions is answered badly, pass when all are answered well, else inconclusive.
         reasons: what stands against a pass, worst first; of a pass what was shown.
-        since: when the model that answers now began to; None before the first round.
+        since: when the model that answers now began to; last: end of the newest round; both None before the first round.
         streams: suite -> pass, fail or inconclusive.
+        began: suite -> when the model that answers it now began to; suites are asked at different times, and ``since`` is the newest.
     """
 
     name: str
@@ -124,6 +125,8 @@ class GateState:
     reasons: Sequence[str] = ()
     since: float | None = None
     streams: Mapping[str, str] = field(default_factory=dict)
+    last: float | None = None
+    began: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def probe_views(probing: Probing, blind: Collection[str], now: float | None) -> tuple[ProbeView, ...]:

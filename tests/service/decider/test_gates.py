@@ -33,6 +33,7 @@ def test_a_release_that_is_not_worse_passes_and_one_that_is_better_is_told() -> 
     assert same.gate().verdict == "pass"
     assert same.gate().streams == {"live/golden/facts": "pass"}
     assert same.gate().since == pytest.approx(same.now - 30 * 3600)
+    assert same.gate().began == {"live/golden/facts": same.gate().since}
     better = released(0.005)
     assert better.gate().verdict == "pass"
     assert better.gate().reasons[0].endswith(": better")

@@ -42,7 +42,7 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
 
 def test_every_command_of_the_design_is_there() -> None:
-    listed = "fit run demo replay report curate expect check-config probe"
+    listed = "fit run demo replay report curate expect check-config probe gate"
     listed += "|bundle show,list,promote,rollback|topics list,rename|baseline show,learn,accept,reset|incident list,show,ack,close"
     listed += "|pack check,import"
     expected = {f"tiltmeter {name}" for name in listed.split("|")[0].split()}
