@@ -12,8 +12,8 @@ from service.api.view import Status
 
 HOUR = 3600.0
 KINDS = (
-    "golden", "ood", "capability", "adversarial", "injection", "safety", "overrefusal", "robustness", "faithfulness", "fairness", "toolcall",
-    "latency", "fingerprint",
+    "golden", "ood", "capability", "adversarial", "injection", "safety", "overrefusal", "robustness", "faithfulness", "fairness",
+    "toolcall", "latency", "fingerprint",
 )  # fmt: skip
 
 
@@ -96,7 +96,8 @@ def many() -> Status:
         suites.append(suite(*streams, suite=name, kind=kind, **changes))
         if kind == "safety":
             suites[-1] = replace(suites[-1], streams=())
-    page = incident(id="p", kind="safety", stream="probe", slice="prod/injection/a-suite-of-some-name/category-2", value=0.45, reference=0.055)
+    place = "prod/injection/a-suite-of-some-name/category-2"
+    page = incident(id="p", kind="safety", stream="probe", slice=place, value=0.45, reference=0.055)
     gates = (GateCard("rollout", "B", "fail", "injection/a-suite-of-some-name: 27 of 60 wrong, record 5.5%: worse", NOW - 2 * 86_400),)
     judge = endpoint("grader", "judge", answers=False, money=Left(0.0, None))
     deployed = Deployed("llama-42", NOW - 2 * 86_400, "ada", "new adapter")

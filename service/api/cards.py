@@ -62,9 +62,10 @@ def _stream(model: ModelCard, stream: StreamCard, status: Status) -> str:
     title, meaning = words.STREAMS.get(stream.stream, (stream.stream, ""))
     why = f"<p>Tickets at most: {escape(stream.why)}.</p>" if stream.why and stream.level == "ticket" else ""
     place = model.name, stream.slice, stream.stream
+    plots = figures(f"{model.name} {title}", place, stream, status, _share(stream), status.window)
     return (
         f'<div class="stream"><h3>{title} <small>{escape(meaning)}</small> {_state(stream)}</h3>'
-        f"<p>{escape(stream.explanation)}</p>{why}{figures(f'{model.name} {title}', place, stream, status, _share(stream), status.window)}</div>"
+        f"<p>{escape(stream.explanation)}</p>{why}{plots}</div>"
     )
 
 

@@ -56,7 +56,9 @@ def headline(status: Status) -> Headline:
         )
     unseen = [model for model in status.models if model.probes is not None and model.probes.blind]
     if unseen:
-        return Headline("blind", "Half blind", f"Nobody needs to get up, but the probes of {_names(unseen)} say nothing.", _unseen_detail(unseen))
+        names = _list({model.name for model in unseen})
+        said = f"Nobody needs to get up, but the probes of {names} say nothing."
+        return Headline("blind", "Half blind", said, _unseen_detail(unseen))
     return _quiet(status)
 
 
@@ -140,10 +142,6 @@ def _what(status: Status, troubled: Sequence[str]) -> str:
     parts = [part for each in status.incidents for part in status.parts(each) if each.model_name == troubled[0]]
     kinds = {part.kind for part in parts if part.level == "page"}
     return WHAT.get(frozenset(kinds), "has changed")
-
-
-def _names(models: Sequence[ModelCard]) -> str:
-    return _list({model.name for model in models})
 
 
 def _list(names: Set[str | None]) -> str:

@@ -27,7 +27,8 @@ def interval_plot(stream: ProbeCard, top: float, name: str) -> str:
     if stream.share is None or stream.stream in EVIDENCE_ONLY:
         return ""
     low, high = (_x(value, top) for value in (stream.low or 0.0, stream.share if stream.high is None else stream.high))
-    parts = [f'<rect class="range" x="{low:.0f}" width="{max(high - low, 4):.0f}" y="28" height="44"/>', _stroke(stream.share, top, "share")]
+    range_ = f'<rect class="range" x="{low:.0f}" width="{max(high - low, 4):.0f}" y="28" height="44"/>'
+    parts = [range_, _stroke(stream.share, top, "share")]
     said = f"{name}: {words.share(stream.share)}"
     if stream.base is not None:
         parts.append(_stroke(stream.base, top, "base"))

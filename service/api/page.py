@@ -58,7 +58,8 @@ def status_page(status: Status) -> str:
     body = (
         f'<header class="top"><span><svg viewBox="0 0 22 14" aria-hidden="true">{_TILT}</svg><strong>Tiltmeter</strong></span>'
         f'<time datetime="{words.iso(status.now)}">{words.clock(status.now)}</time></header>'
-        f"<main>{_verdict(status, head)}{_monitor(status.monitor, status.now)}{_incidents('Open incidents', status.trouble, status.now, status.joined)}"
+        f"<main>{_verdict(status, head)}{_monitor(status.monitor, status.now)}"
+        f"{_incidents('Open incidents', status.trouble, status.now, status.joined)}"
         f"<section><h2>Models</h2>{''.join(model_card(model, status) for model in status.models)}</section>"
         f"{_incidents('Lately closed', status.recent[:10], status.now)}</main>"
         f'<footer><a href="/docs">API</a><a href="/metrics">Metrics</a><a href="/v1/incidents">Incidents as JSON</a>'

@@ -32,8 +32,8 @@ def probes_section(model: ModelCard, status: Status) -> str:
         head = "<h4>Judges</h4>" if target is None else f"<h4>at {escape(target)}</h4>" if many else ""
         groups.append(head + "".join(_suite(suite, model, status, top) for suite in sorted(suites, key=_rank)))
     legend = (
-        f'<p class="legend">Bars: share of bad answers in the last {words.span(probes.period)}, or since a change began, with its 95% interval, '
-        f'from 0 to {top:.0%}; <i class="null"></i> the most that its record allows, <i class="base"></i> the base model.</p>'
+        f'<p class="legend">Bars: share of bad answers in the last {words.span(probes.period)}, or since a change began, with its 95% '
+        f'interval, from 0 to {top:.0%}; <i class="null"></i> the most that its record allows, <i class="base"></i> the base model.</p>'
     )
     return (
         f'<div class="stream probes"><h3>Probes <small>the same questions again and again, graded</small></h3>'
@@ -60,7 +60,8 @@ def _suite(suite: SuiteCard, model: ModelCard, status: Status, top: float) -> st
     shown = ""
     if lead is not None and lead.share is not None and state != "blind":
         where = f" <small>{escape(_name(lead))}</small>" if len(suite.streams) > 1 else ""
-        shown = f"<span>{interval_plot(lead, top, suite.suite)}</span><span>{_share(lead)}{where}</span><span>{evidence(lead) if lead.level else ''}</span>"
+        cells = (interval_plot(lead, top, suite.suite), f"{_share(lead)}{where}", evidence(lead) if lead.level else "")
+        shown = "".join(f"<span>{cell}</span>" for cell in cells)
     line = (
         f'<span class="name"><b>{escape(suite.suite)}</b> <small>{escape(suite.kind)}</small></span>'
         f"{shown or f'<span>{_nothing(suite)}</span>'}{_pill(state, _word(suite))}"
@@ -141,10 +142,8 @@ def _trial(suite: SuiteCard) -> Iterator[str]:
     against = ""
     if answers := sum(record.n for record in records):
         against = f", against a record of {words.share(sum(record.bad for record in records) / answers)} of {words.count(answers)}"
-    yield (
-        f"on trial since {words.clock(min(trial.since for trial in trials))}: <b>{escape(_short(trials[0].revision) or 'another model')}</b>, "
-        f"{bad} of {n} bad{against}"
-    )
+    name = escape(_short(trials[0].revision) or "another model")
+    yield f"on trial since {words.clock(min(trial.since for trial in trials))}: <b>{name}</b>, {bad} of {n} bad{against}"
 
 
 def _short(revision: str) -> str:
@@ -167,8 +166,8 @@ def _categories(suite: SuiteCard, model: ModelCard, status: Status, top: float) 
 def _table(streams: Sequence[ProbeCard], suite: SuiteCard, top: float) -> str:
     if not streams:
         return ""
-    heads = ("Category", "Attack success rate" if any(stream.attack for stream in streams) else "Bad answers", "Record", "Evidence", "State")
-    return table(heads, [_row(stream, suite, top) for stream in streams])
+    share = "Attack success rate" if any(stream.attack for stream in streams) else "Bad answers"
+    return table(("Category", share, "Record", "Evidence", "State"), [_row(stream, suite, top) for stream in streams])
 
 
 def _loud(stream: ProbeCard, suite: SuiteCard, model: ModelCard, status: Status) -> str:

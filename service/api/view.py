@@ -177,8 +177,8 @@ class Monitor:
 class Status:
     """Everything on the page. ``now`` is the wall clock; incidents: open, oldest first; recent: closed, newest first.
 
-    ``shadow_baselines``: rows of the models' shadows; ``bundles``: which bundle is in force; ``joined``: open incidents that are part of one
-    of these.
+    ``shadow_baselines``: rows of the models' shadows; ``bundles``: which bundle is in force; ``joined``: open incidents that are part of
+    one of these.
     """
 
     now: float

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from service.api.probe_view import Answers, Deployed, EndpointCard, GateCard, Gap, Left, ProbeCard, ProbesCard, SuiteCard
+from service.api.probe_view import Answers, Deployed, EndpointCard, Gap, GateCard, Left, ProbeCard, ProbesCard, SuiteCard
 from service.api.stream_view import History
 from service.canary.view import SuiteView as Asked
 from service.config import Config

@@ -178,7 +178,8 @@ def test_what_is_wrong_comes_first() -> None:
 
 
 def test_judges_have_a_place_of_their_own() -> None:
-    judge = suite(probe("", stream="probe_judge", counted="judged against their label"), target="grader", suite="judge/grader", kind="judge")
+    calibration = probe("", stream="probe_judge", counted="judged against their label")
+    judge = suite(calibration, target="grader", suite="judge/grader", kind="judge")
     page = page_of(probed(judge, suite(), suite(target="canary")))
     assert page.index("<h4>at canary</h4>") < page.index("<h4>at prod</h4>") < page.index("<h4>Judges</h4>") < page.index("judge/grader")
 

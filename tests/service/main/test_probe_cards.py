@@ -91,8 +91,8 @@ def test_what_the_runner_knows_is_shown_with_it() -> None:
 
 
 def test_a_suite_that_is_not_asked_is_there_with_its_reason() -> None:
-    both = asking(asked(), asked("safety/s", kind="safety", blocked="live: attacks are not acknowledged"), asked("x/y", model_name="second"))
-    found = card_of(Rounds(stream()).run(3), both).suites
+    blocked = asked("safety/s", kind="safety", blocked="live: attacks are not acknowledged")
+    found = card_of(Rounds(stream()).run(3), asking(asked(), blocked, asked("x/y", model_name="second"))).suites
     assert [(each.suite, each.state, each.blocked) for each in found][1:] == [("safety/s", "blocked", "live: attacks are not acknowledged")]
 
 
