@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from web import NOW, incident, status
 
-from service.api.probe_view import Answers, Deployed, EndpointCard, GateCard, Left, ProbeCard, ProbesCard, SuiteCard
+from service.api.probe_view import Answers, EndpointCard, GateCard, Left, ProbeCard, ProbesCard, SuiteCard
 from service.api.stream_view import History
-from service.api.view import Status
+from service.api.view import Deployed, Status
 
 HOUR = 3600.0
 KINDS = (
@@ -67,7 +67,7 @@ def endpoint(name: str = "prod", role: str = "live", **changes: Any) -> Endpoint
 
 def probed(*suites: SuiteCard, severity: str = "none", kind: str = "behaviour", **changes: Any) -> Status:
     """A status whose model is probed; ``severity`` of ``kind``."""
-    given = {name: changes.pop(name) for name in ("endpoints", "gates", "deployed") if name in changes}
+    given = {name: changes.pop(name) for name in ("endpoints", "gates") if name in changes}
     shown = status(**changes)
     model = replace(shown.models[0], severity={"drift": "none", kind: severity}, probes=ProbesCard(suites or (suite(),), **given))
     return replace(shown, models=(model, *shown.models[1:]))
@@ -100,6 +100,6 @@ def many() -> Status:
     page = incident(id="p", kind="safety", stream="probe", slice=place, value=0.45, reference=0.055)
     gates = (GateCard("rollout", "B", "fail", "injection/a-suite-of-some-name: 27 of 60 wrong, record 5.5%: worse", NOW - 2 * 86_400),)
     judge = endpoint("grader", "judge", answers=False, money=Left(0.0, None))
-    deployed = Deployed("llama-42", NOW - 2 * 86_400, "ada", "new adapter")
-    more = {"endpoints": (endpoint(), endpoint("base-8b", "base", paused=90.0), judge), "gates": gates, "deployed": deployed}
+    deployed = Deployed("support-bot", "llama-42", NOW - 2 * 86_400, "ada", "new adapter")
+    more = {"endpoints": (endpoint(), endpoint("base-8b", "base", paused=90.0), judge), "gates": gates, "deployments": (deployed,)}
     return probed(*suites, severity="critical", kind="safety", incidents=(page,), **more)

@@ -5,7 +5,8 @@ from html import escape
 
 from service.api import words
 from service.api.pieces import pill, table
-from service.api.probe_view import Deployed, EndpointCard, GateCard, Left
+from service.api.probe_view import EndpointCard, GateCard, Left
+from service.api.view import Deployed
 
 _VERDICTS = {"pass": ("none", "✓"), "fail": ("critical", "✕")}
 

@@ -155,23 +155,12 @@ class GateCard:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployed:
-    """What somebody last said is deployed."""
-
-    revision: str
-    time: float
-    actor: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ProbesCard:
     """Everything that is probed of one model; ``period``: seconds that shares are of."""
 
     suites: Sequence[SuiteCard]
     endpoints: Sequence[EndpointCard] = ()
     gates: Sequence[GateCard] = ()
-    deployed: Deployed | None = None
     period: float = 86_400.0
 
     @property

@@ -26,6 +26,7 @@ def probes_section(model: ModelCard, status: Status) -> str:
     if probes is None:
         return ""
     top = scale(probes.streams)
+    last = next((each for each in reversed(status.deployments) if each.model_name == model.name), None)
     many = len({suite.target for suite in probes.suites if suite.kind != "judge"}) > 1
     groups = []
     for target, suites in _grouped(probes.suites):
@@ -37,7 +38,7 @@ def probes_section(model: ModelCard, status: Status) -> str:
     )
     return (
         f'<div class="stream probes"><h3>Probes <small>the same questions again and again, graded</small></h3>'
-        f"{deployed(probes.deployed)}{legend if probes.streams else ''}{''.join(groups)}{endpoints(probes.endpoints)}"
+        f"{deployed(last)}{legend if probes.streams else ''}{''.join(groups)}{endpoints(probes.endpoints)}"
         f"{gates(probes.gates)}</div>"
     )
 

@@ -79,14 +79,26 @@ class Schedule:
         return slot if slot is not None and slot.scheduled <= now else None
 
     def upcoming(self, now: float, within: float = 8 * 86_400.0) -> Slot | None:
-        """The next slot after ``now``; None where the window is closed for ``within`` seconds."""
+        """The next slot after ``now``; None where the window is closed for ``within`` seconds, and for two intervals."""
         number = int(now // self.interval) - 1
-        while self._begins(number) <= now + within:
+        while self._begins(number) <= now + max(within, 2 * self.interval):
             slot = self.slot(number)
             if slot is not None and slot.scheduled > now:
                 return slot
             number += 1
         return None
+
+    def missed(self, since: float, now: float, look: int = 100) -> int:
+        """Scheduled rounds after ``since`` whose slot was over at ``now``, of the newest ``look`` slots."""
+        number = int(now // self.interval) + 1
+        while self._begins(number) > now:
+            number -= 1
+        found = 0
+        for slot in map(self.slot, range(number - 1, number - 1 - look, -1)):
+            if slot is not None and slot.scheduled <= since:
+                break
+            found += slot is not None
+        return found
 
     def rounds_a_day(self) -> float:
         """Rounds of an average day: counted over a week where a window restricts them."""

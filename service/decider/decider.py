@@ -234,8 +234,9 @@ class Decider:
         tapped = probing.tap.blind(now) if wall is not None else {}
         reasons = (*blind, *windows.blind(now))
         incidents = [*live.incidents.open(), *probing.incidents.open()]
-        models, gates = live.model_views(), gate_states(probing, live.incidents, self._config, wall)
+        models = live.model_views()
         unseen = {**{model.model_name: reasons[0] for model in models if reasons}, **tapped}
+        gates = gate_states(probing, live.incidents, self._config, wall, unseen)
         return DeciderSnapshot(
             active=active,
             published=now,

@@ -14,10 +14,19 @@ from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
-from service.main import probe_cards, probe_readings, shadows
+from service.main import probe_cards, probe_readings, probe_records, severities, shadows
 from service.main.extraction import differences
 from service.main.probing import Asking
-from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerCounts, WorkerReading
+from service.metrics import (
+    VERSION,
+    AskedReading,
+    DeciderReading,
+    ModelReading,
+    Reading,
+    StreamReading,
+    WorkerCounts,
+    WorkerReading,
+)
 from service.pipeline.snapshot import PipelineSnapshot
 from service.source.decode import Reason
 
@@ -111,10 +120,14 @@ def status(
             for row in baselines(model, decider.shadow_streams, config.windows.length, config.detection.min_effect)
         ],
         bundles=shadows.in_force(decider),
+        deployments=probe_records.deployments(decider),
+        probe_records=probe_records.records(decider),
     )
 
 
-def reading(process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None) -> Reading:
+def reading(
+    process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None, asked: AskedReading | None = None
+) -> Reading:
     """One scrape."""
     return Reading(
         models=shadows.identities(process.models, process.shadows, decider),
@@ -122,6 +135,7 @@ def reading(process: Process, decider: DeciderSnapshot | None, worker: PipelineS
         inference=process.inference,
         worker=None if process.role == "decider" else _worker(process, worker or PipelineSnapshot()),
         decider=None if process.role == "worker" else _decider(decider, process.decider == "active"),
+        asked=asked,
     )
 
 
@@ -156,11 +170,7 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
         lost_partitions=snapshot.lost_partitions,
         last_verdict={model.model_name: model.last_verdict for model in snapshot.models if model.last_verdict is not None},
         streams=list(_stream_readings(snapshot)),
-        severities=[
-            SeverityReading(model.model_name, kind, model.owner, severity)
-            for model in snapshot.models
-            for kind, severity in model.severity.items()
-        ],
+        severities=list(severities.severities(snapshot)),
         incidents=incidents,
         opened=snapshot.opened,
         shadows=shadows.readings(snapshot),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from service.api.probe_view import Answers, Deployed, EndpointCard, Gap, GateCard, Left, ProbeCard, ProbesCard, SuiteCard
+from service.api.probe_view import Answers, EndpointCard, Gap, GateCard, Left, ProbeCard, ProbesCard, SuiteCard
 from service.api.stream_view import History
 from service.canary.view import SuiteView as Asked
 from service.config import Config
@@ -25,7 +25,6 @@ def card(model: str, config: Config, snapshot: DeciderSnapshot, asking: Asking |
     suites = list(_suites(model, config, snapshot, asking, now))
     if not suites:
         return None
-    deployed = [each for each in snapshot.deployments if each.model_name == model]
     return ProbesCard(
         suites=suites,
         endpoints=list(_endpoints(config, suites, asking)) if asking is not None else (),
@@ -34,7 +33,6 @@ def card(model: str, config: Config, snapshot: DeciderSnapshot, asking: Asking |
             for gate in snapshot.gates
             if gate.model_name == model
         ],
-        deployed=Deployed(deployed[-1].revision, deployed[-1].time, deployed[-1].actor, deployed[-1].reason) if deployed else None,
         period=config.probes.period,
     )
 

@@ -44,7 +44,8 @@ class ProbeView:
         base: share of bad answers of the base model, asked the same items in the same rounds; None where it was not asked.
         attack: ``share`` is an attack success rate.
         null: share held against, minimum effect included.
-        record: in force; trial: what answers now, if that is another model.
+        record: in force; trial: what answers now, if that is another model; now: what answers now, whichever model that is;
+            acceptable: an acceptance would take it.
         rounds: complete ones since the model that answers now began to; series: the newest, oldest first.
         why: what keeps it from paging that could.
     """
@@ -75,6 +76,8 @@ class ProbeView:
     why: str | None
     latest: Verdict | None
     series: Sequence[Row]
+    now: RecordView | None = None
+    acceptable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,8 @@ def _view(probing: Probing, stream: Stream, blind: bool, now: float | None) -> P
         why=stream.why,
         latest=probing.latest.get(planned.key),
         series=tuple(stream.rows),
+        now=_tally(record.now),
+        acceptable=probing.acceptable(stream),
     )
 
 

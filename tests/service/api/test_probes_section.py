@@ -12,8 +12,8 @@ from web import incident, stream
 from service.api import interval
 from service.api.headline import headline
 from service.api.page import status_page
-from service.api.probe_view import Answers, Deployed, Gap, GateCard, Left
-from service.api.view import Status
+from service.api.probe_view import Answers, Gap, GateCard, Left
+from service.api.view import Deployed, Status
 
 VOID = {"meta", "link", "path", "circle", "rect", "line", "polyline", "polygon"}
 NASTY = '"><script>alert(1)</script>'
@@ -211,7 +211,7 @@ def test_a_gate_says_its_verdict_and_why(verdict: str, tone: str) -> None:
 
 def test_the_deployment_announced_last() -> None:
     assert "<b>llama-42</b>, Wed 31 Dec 23:59 UTC, by ada: new adapter" in page_of(
-        probed(deployed=Deployed("llama-42", NOW - 60, "ada", "new adapter"))
+        probed(deployments=tuple(Deployed("support-bot", name, NOW - 60, "ada", "new adapter") for name in ("llama-41", "llama-42")))
     )
 
 
@@ -296,7 +296,7 @@ def test_names_of_probes_and_what_endpoints_say_of_themselves_are_escaped() -> N
             gap,
             endpoints=(endpoint(NASTY, NASTY, model=NASTY),),
             gates=(GateCard(NASTY, NASTY, NASTY, NASTY, NOW),),
-            deployed=Deployed(NASTY, NOW, NASTY, NASTY),
+            deployments=(Deployed("support-bot", NASTY, NOW, NASTY, NASTY),),
             incidents=(incident(slice=NASTY), incident(id=NASTY)),
             joined=(incident(id=NASTY + "2", slice=NASTY, part_of=NASTY),),
         )

@@ -62,10 +62,10 @@ def test_while_blind_nothing_is_said_where_nothing_is_known_to_be_bad() -> None:
 
 def test_the_decider_advises_while_an_incident_is_open_and_until_it_has_recovered() -> None:
     rounds = Rounds(stream(), gates={"release": {"model": "bot", "stage": "A"}}, targets={"live": LIVE})
-    assert rounds.run(20, 0.05).picture().advice["bot", ""].fallback is None  # no worker has reported
+    assert rounds.run(20, 0.05).picture().advice["bot", ""].fallback is False
     assert rounds.until("page", rate=0.6, most=20) < 20
     assert rounds.picture().advice["bot", ""].reason.startswith("a page of behaviour is open since ")
     assert rounds.gate().last == pytest.approx(rounds.now - 3600 + 60)
     rounds.run(60, 0.02)
     assert rounds.pages()[0].closed_by == "recovery"
-    assert rounds.picture().advice["bot", ""].fallback is None
+    assert rounds.picture().advice["bot", ""].fallback is False

@@ -100,6 +100,13 @@ def test_stage_b_wants_safety_a_day_and_nothing_open() -> None:
     assert any(reason.startswith("a page is open: probe live/injection/mail/planted") for reason in bad.gate().reasons)
 
 
+def test_stage_b_is_not_passed_while_prompts_are_not_seen() -> None:
+    fine = released(0.1, FACTS, ATTACK, stage="B")
+    picture = fine.decider.picture(active=True, now=fine.now, blind=("no worker has reported for 900 s",))
+    assert picture.gates[0].verdict == "inconclusive"
+    assert picture.gates[0].reasons == ("the prompts are not seen: no worker has reported for 900 s",)
+
+
 def test_stage_b_holds_cost_and_latency_against_the_record() -> None:
     gates = {"release": {"model": "bot", "stage": "B", "suites": ["golden/facts"], "cost": 1.2, "latency": 1.5}}
     rounds = Rounds(FACTS, seed=1, gates=gates).run(20, 0.1, calls=20, money=1.0, seconds95=2.0)

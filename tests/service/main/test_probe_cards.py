@@ -146,15 +146,11 @@ def test_silence_is_blind_by_the_wall_clock_alone() -> None:
     assert suite_of(rounds, now=rounds.now + 400 * HOUR).blind == ""
 
 
-def test_a_deployment_that_was_announced_and_a_gate_are_there() -> None:
+def test_a_gate_is_there_with_its_first_reason() -> None:
     rounds = Rounds(stream(), gates={"release": {"model": "bot", "stage": "A"}}).run(3)
-    rounds.log.command("deployment.add", model="bot", revision="toy-2", reason="new adapter")
-    rounds.absorb()
-    shown = card_of(rounds)
-    assert shown.deployed is not None
-    assert (shown.deployed.revision, shown.deployed.actor, shown.deployed.reason) == ("toy-2", "ada", "new adapter")
-    assert [(gate.name, gate.verdict) for gate in shown.gates] == [("release", "inconclusive")]
-    assert shown.gates[0].reason.startswith("golden/facts: no record yet")
+    (gate,) = card_of(rounds).gates
+    assert (gate.name, gate.verdict) == ("release", "inconclusive")
+    assert gate.reason.startswith("golden/facts: no record yet")
 
 
 def test_what_has_joined_an_incident_is_on_the_page_with_it() -> None:
