@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.canary.runner import Runner
 from service.canary.seams import Seams
@@ -36,6 +36,25 @@ _AUDIT = 500
 
 DEPLOYED, ACCEPTED = "deployment.add", "probe.accept"
 """Commands after which another model than before is expected; of an acceptance, where it covers the suite."""
+
+
+class Endpoint(NamedTuple):
+    """A target or judge now. ``reached``: when it was met; ``calls``, ``tokens`` and ``money`` of today; ``paused``: seconds."""
+
+    model: str | None
+    reached: bool
+    budget_left: float
+    calls: int
+    tokens: int
+    money: float
+    paused: float
+
+
+class Asking(NamedTuple):
+    """Suites, and endpoints by ``targets.<name>`` and ``judges.<name>``."""
+
+    suites: Sequence[SuiteView]
+    endpoints: Mapping[str, Endpoint]
 
 
 class Probing:
@@ -79,14 +98,21 @@ class Probing:
             return None
         return self.runner.ask_now(target, suite)
 
+    def asking(self) -> Asking:
+        """What is asked, and where."""
+        runner, opened = self.runner, self.opened
+        return Asking(
+            suites=runner.views() if runner is not None else [],
+            endpoints={} if opened is None else {name: _endpoint(client) for name, client in opened.clients.items()},
+        )
+
     def status(self) -> dict[str, Any]:
         """What ``GET /v1/probes`` answers."""
-        runner, opened = self.runner, self.opened
-        endpoints = {} if opened is None else {name: _endpoint(client) for name, client in opened.clients.items()}
+        asking = self.asking()
         return {
             "active": self._active(),
-            "suites": [suite_json(view) for view in runner.views()] if runner is not None else [],
-            "endpoints": endpoints,
+            "suites": [suite_json(view) for view in asking.suites],
+            "endpoints": {name: endpoint._asdict() for name, endpoint in asking.endpoints.items()},
         }
 
     def reading(self, decider: DeciderSnapshot | None) -> AskedReading:
@@ -131,18 +157,10 @@ def suite_json(view: SuiteView) -> dict[str, Any]:
     return asdict(view) | {"running": view.running and view.running._asdict(), "last": last}
 
 
-def _endpoint(client: TargetClient) -> dict[str, Any]:
+def _endpoint(client: TargetClient) -> Endpoint:
     """Budget and abilities of an endpoint."""
-    spent = client.budget.spent()
-    return {
-        "model": client.capabilities.model,
-        "reached": client.capabilities.reached,
-        "budget_left": client.budget.left(),
-        "calls": spent.calls,
-        "tokens": spent.tokens,
-        "money": spent.money,
-        "paused": client.pace.paused,
-    }
+    spent, can = client.budget.spent(), client.capabilities
+    return Endpoint(can.model, can.reached, client.budget.left(), spent.calls, spent.tokens, spent.money, client.pace.paused)
 
 
 async def _follow(stop: threading.Event, ended: asyncio.Event) -> None:

@@ -138,7 +138,8 @@ class Service:
 
     def snapshot(self) -> Status:
         """What the page shows now."""
-        return adapt.status(self.config, self._process(), self.decider, self.worker, time.time())
+        asking = self.probing.asking() if self.probing else None
+        return adapt.status(self.config, self._process(), self.decider, self.worker, time.time(), asking)
 
     def reading(self) -> Reading:
         """What /metrics shows now."""

@@ -26,6 +26,7 @@ FEWEST_ROUNDS = 20
 """A recovery test closes falsely once in this many rounds at most, or in six hours where that is more rounds."""
 
 _FAIR = 0.5
+_ALMOST_ALL = 0.98
 
 
 class Row(NamedTuple):
@@ -78,7 +79,7 @@ class Stream:
     def recovery_null(self) -> float:
         """A share below it is well again: of a pair that of answers by which the live model is worse in all."""
         if self.paired:
-            return self._effect
+            return min(self._effect, _ALMOST_ALL)  # of a category of one item it is more than all
         return self.record.null or _FAIR
 
     @property

@@ -259,6 +259,12 @@ def test_rounds_in_which_both_models_agree_are_not_part_of_the_change() -> None:
     assert began - HOUR <= incident.change_start <= began + 2 * HOUR
 
 
+@pytest.mark.parametrize("items", [1, 2, 3])
+def test_a_category_of_few_items_can_be_paired(items: int) -> None:
+    rounds = Rounds(replace(FACTS, items=items, paired=True, answers=100_000), seed=5).run(30, 0.05, base=0.05)
+    assert rounds.pages() == []
+
+
 def test_a_judge_that_drifts_makes_its_streams_inconclusive_and_wakes_nobody() -> None:
     judge = stream("judge/main", "", "judge", target="main", items=40)
     rounds = Rounds(replace(FACTS, judges=("main",)), judge).run(20, 0.05)
