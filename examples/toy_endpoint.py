@@ -187,7 +187,7 @@ def main() -> None:
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
     given = parser.parse_args()
     behaviour = Behaviour(**{field.name: getattr(given, field.name) for field in fields(Behaviour)})
-    rows = [json.loads(line) for line in given.answers.readtext_of().splitlines() if line.strip()] if given.answers else []
+    rows = [json.loads(line) for line in given.answers.read_text().splitlines() if line.strip()] if given.answers else []
     model = ToyModel(behaviour, {row["prompt"]: row["answer"] for row in rows}, given.seed)
 
     def heard(record: dict[str, Any]) -> None:
