@@ -16,9 +16,8 @@ from pathlib import Path
 
 def questions(path: Path) -> list[str]:
     """Prompts of a set: `text`, `prompt`, or the last user turn of `messages`, one JSON object a line."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
-        rows = [json.loads(line) for line in lines if line.strip()]
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rows = [json.loads(line) for line in content.splitlines() if line.strip()]
     found = []
     for row in rows:
         turns = [turn["content"] for turn in row.get("messages", []) if turn["role"] == "user"]

@@ -112,7 +112,7 @@ def _inside(service: str) -> dict[str, Path]:
 def test_what_the_toy_and_its_users_run_is_mounted() -> None:
     toy, traffic = COMPOSE["services"]["toy"], COMPOSE["services"]["traffic"]
     folder = _inside("toy")["/opt/examples"]
-    for module in ("tapped_toy", "asgi_middleware", "kafka_producer", "tiltmeter_sender"):
+    for module in ("tapped_toy", "asgi_middleware", "kafka_producer", "tiltmeter_sender", "tiltmeter_record"):
         assert (folder / "taps" / f"{module}.py").is_file()
     assert toy["entrypoint"][toy["entrypoint"].index("--app-dir") + 1] == "/opt/examples/taps"
     for argument in traffic["entrypoint"]:

@@ -16,7 +16,8 @@ import json
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
-from tiltmeter_sender import Record, Sender, prompt_record
+from tiltmeter_record import Record, prompt_record
+from tiltmeter_sender import Sender
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

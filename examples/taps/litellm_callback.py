@@ -1,6 +1,6 @@
 """LiteLLM callback: prompts go to Tiltmeter after they were answered, from a thread of its own.
 
-Proxy: put this file and tiltmeter_sender.py beside config.yaml, set TILTMETER_URL and TILTMETER_TOKEN, and name it there:
+Proxy: put this file, tiltmeter_sender.py and tiltmeter_record.py beside config.yaml, set TILTMETER_URL and TILTMETER_TOKEN, and name it:
 
     litellm_settings:
       callbacks: litellm_callback.tap
@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
-from tiltmeter_sender import Record, Sender, prompt_record
+from tiltmeter_record import Record, prompt_record
+from tiltmeter_sender import Sender
 
 REDACTED = "redacted-by-litellm"
 """What LiteLLM puts in place of messages where `turn_off_message_logging` is on: there is nothing to count then."""
@@ -84,6 +85,5 @@ def litellm_record(kwargs: Mapping[str, Any]) -> Record | None:
     return {**record, "id": payload.get("id") or kwargs.get("litellm_call_id"), "time": payload.get("startTime") or record["time"]}
 
 
-tap = (
-    TiltmeterCallback(Sender(os.environ["TILTMETER_URL"], os.environ.get("TILTMETER_TOKEN", ""))) if "TILTMETER_URL" in os.environ else None
-)
+if "TILTMETER_URL" in os.environ:
+    tap = TiltmeterCallback(Sender(os.environ["TILTMETER_URL"], os.environ.get("TILTMETER_TOKEN", "")))

@@ -1,6 +1,6 @@
 """The toy endpoint behind the middleware, with its prompts going to Kafka: what compose.yaml shows.
 
-    KAFKA=localhost:9092 uvicorn --app-dir examples/taps tapped_toy:app
+KAFKA=localhost:9092 uvicorn --app-dir examples/taps tapped_toy:app
 """
 
 import os

@@ -115,9 +115,10 @@ def test_what_is_no_prompt_is_left_out(callback: Any) -> None:
     sender.close(0)
 
 
-@pytest.mark.parametrize(
-    "strange", [{"litellm_params": "text"}, {"standard_logging_object": 7}, {"standard_logging_object": None, "messages": 7}]
-)
+STRANGE = [{"litellm_params": "text"}, {"standard_logging_object": 7}, {"standard_logging_object": None, "messages": 7}]
+
+
+@pytest.mark.parametrize("strange", STRANGE)
 def test_what_another_version_hands_over_raises_nothing(callback: Any, strange: dict[str, Any]) -> None:
     with mute() as url:
         sender = Sender(url, linger=60, timeout=0.2)

@@ -1,6 +1,5 @@
 """The sender of the taps: bounded, in order, once; and whatever Tiltmeter does, the application notices nothing."""
 
-import json
 import multiprocessing
 import os
 import threading
@@ -9,14 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tap_servers import Fake, mute, real, serving, until
-from tiltmeter_sender import RECORD, Sender, Stats, prompt_record
-
-from service.config import Fields, Model
-from service.source.decode import Decoder
-from service.source.text import MISSING, find_session, find_text
+from tiltmeter_sender import RECORD, Sender, Stats
 
 FAST = {"linger": 0.01}
 
@@ -301,62 +294,3 @@ def test_many_threads_put_at_once() -> None:
 def test_an_address_that_is_none_is_told_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="expected http"):
         Sender(url)
-
-
-words = st.text("abc \n", max_size=4)
-parts = st.lists(
-    st.one_of(
-        words,
-        st.fixed_dictionaries({"type": st.sampled_from(["text", "input_text", "image_url", "tool_result"])}, optional={"text": words}),
-        st.fixed_dictionaries({"type": st.just("text"), "content": words}),
-    ),
-    max_size=3,
-)
-turns = st.lists(
-    st.fixed_dictionaries(
-        {"role": st.sampled_from(["system", "user", "assistant", "human"])},
-        optional={"content": st.one_of(words, parts, st.none()), "parts": parts},
-    ),
-    max_size=4,
-)
-names = st.fixed_dictionaries({}, optional={name: words for name in ("user", "session_id", "thread_id", "safety_identifier")})
-bodies = st.fixed_dictionaries(
-    {},
-    optional={
-        "messages": turns,
-        "prompt": st.one_of(words, parts),
-        "input": st.one_of(words, turns, parts),
-        "metadata": names,
-        "user": words,
-        "conversation": st.fixed_dictionaries({"id": words}),
-    },
-)
-
-
-@given(bodies)
-def test_what_is_sent_is_what_the_service_would_have_read_from_the_whole_request(body: dict[str, Any]) -> None:
-    record = prompt_record(body)
-    text = find_text(body)
-    if record is None:
-        assert text is None or not text.strip()
-    else:
-        assert record["text"] == text
-        assert find_session(dict(record)) in (find_session(body), MISSING)
-        assert find_session(body) is not MISSING or find_session(dict(record)) is MISSING
-
-
-def test_a_record_has_nothing_that_is_not_needed() -> None:
-    body = {
-        "model": "support-bot",
-        "messages": [{"role": "system", "content": "be kind"}, {"role": "user", "content": "first"}, {"role": "user", "content": "hello"}],
-        "tools": [{"type": "function"}],
-        "user": "u1",
-    }
-    record = prompt_record(body, {"X-Tiltmeter-Canary": "tm1.x", "Authorization": "Bearer k", "x-request-id": "r1"})
-    assert record is not None
-    assert abs(record["time"] - time.time()) < 5
-    assert {name: record[name] for name in record if name != "time"} == {
-        "text": "hello", "model": "support-bot", "user": "u1", "canary": "tm1.x", "id": "r1",
-    }  # fmt: skip
-    decoded = Decoder(Fields(), {"support-bot": Model(bundle="b")}, 20.0).decode(json.dumps(record).encode(), time.time(), "x")
-    assert (decoded.text, decoded.id, decoded.session) == ("hello", "r1", "u1")  # type: ignore[union-attr]

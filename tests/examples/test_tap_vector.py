@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from tap_servers import KEY, real
 
 from service.probes.tags import HEADER, sign
-from tap_servers import KEY, real
 
 CONFIG = Path(__file__).resolve().parents[2] / "examples" / "taps" / "vector.yaml"
 VECTOR: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
@@ -33,10 +33,11 @@ def logged(body: Any, **headers: str) -> dict[str, Any]:
 
 
 RECORD = {"text": "hello", "model": "support-bot", "id": "r1", "time": NOW}
+PARTS = [{"type": "text", "text": "hel"}, {"type": "image_url"}, {"type": "text", "text": "lo"}]
 CASES: dict[str, tuple[Any, dict[str, Any] | None]] = {
     "chat": (logged(chat("hello")), RECORD),
     "user": (logged(chat("hello", user="u1")), RECORD | {"user": "u1"}),
-    "parts": (logged(chat([{"type": "text", "text": "hel"}, {"type": "image_url"}, {"type": "text", "text": "lo"}])), RECORD | {"text": "hel\nlo"}),
+    "parts": (logged(chat(PARTS)), RECORD | {"text": "hel\nlo"}),
     "bare body": (chat("hello"), {"text": "hello", "model": "support-bot"}),
     "prompt": (logged({"model": "other-bot", "prompt": "hello"}), RECORD | {"model": "other-bot"}),
     "two lines": (logged(chat("one\ntwo")), RECORD | {"text": "one\ntwo"}),

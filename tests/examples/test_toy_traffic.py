@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 from asgi_middleware import TiltmeterTap
+from tap_servers import real, until, uvicorn_of
 from tiltmeter_sender import Sender
 
 from examples.toy_endpoint import create_app
 from examples.toy_model import Behaviour, ToyModel
 from examples.toy_traffic import ask, endless, questions
-from tap_servers import real, until, uvicorn_of
 
 FERNHILL = Path(__file__).resolve().parents[2] / "examples" / "fernhill" / "finetune.jsonl.gz"
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer
 from kafka_producer import KafkaSender
+from tap_servers import KEY, until
 
 from parts.kafka import Broker
 from parts.process import free_port
@@ -19,7 +20,6 @@ from service.config import Fields, Model
 from service.probes.tags import HEADER, Returns, sign
 from service.records import Prompt
 from service.source.decode import Decoder, Reason, Rejection
-from tap_servers import KEY, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,8 +81,15 @@ def test_a_broker_that_is_away_or_frozen_costs_no_request_anything(kafka_libs: P
 
 
 def _span_of(text: str, **attributes: str) -> dict[str, Any]:
-    messages = [{"role": "system", "parts": [{"type": "text", "content": "be kind"}]}, {"role": "user", "parts": [{"type": "text", "content": text}]}]
-    found = {"gen_ai.input.messages": json.dumps(messages), "gen_ai.request.model": "support-bot", "server.address": "10.1.2.3"} | attributes
+    messages = [
+        {"role": "system", "parts": [{"type": "text", "content": "be kind"}]},
+        {"role": "user", "parts": [{"type": "text", "content": text}]},
+    ]
+    found = {
+        "gen_ai.input.messages": json.dumps(messages),
+        "gen_ai.request.model": "support-bot",
+        "server.address": "10.1.2.3",
+    } | attributes
     return {
         "timeUnixNano": str(time.time_ns()),
         "eventName": "gen_ai.client.inference.operation.details",
@@ -99,7 +106,11 @@ def test_the_collector_writes_what_the_service_reads(kafka: Broker, tmp_path: Pa
     port = free_port()
     text = (ROOT / "examples" / "taps" / "otel-collector.yaml").read_text()
     config = tmp_path / "config.yaml"
-    config.write_text(text.replace("127.0.0.1:4317", f"127.0.0.1:{free_port()}").replace("127.0.0.1:4318", f"127.0.0.1:{port}").replace("level: normal", "level: none"))
+    config.write_text(
+        text.replace("127.0.0.1:4317", f"127.0.0.1:{free_port()}")
+        .replace("127.0.0.1:4318", f"127.0.0.1:{port}")
+        .replace("level: normal", "level: none")
+    )
     environment = os.environ | {"KAFKA_BROKERS": kafka.bootstrap}
     checked = subprocess.run([collector, "validate", f"--config={config}"], env=environment, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
