@@ -36,10 +36,14 @@ def _asked(body: Mapping[str, Any]) -> str | None:
     """As the service itself looks for it in a whole request."""
     for name in ("text", "prompt", "messages", "input"):
         value = body.get(name)
-        chat = isinstance(value, list) and any(isinstance(item, Mapping) and "role" in item for item in value)
-        if (text := _last_turn(value) if chat else _text(value)) is not None:
+        text = _last_turn(value) if isinstance(value, list) and _is_chat(value) else _text(value)
+        if text is not None:
             return text
     return None
+
+
+def _is_chat(items: list[Any]) -> bool:
+    return any(isinstance(item, Mapping) and "role" in item for item in items)
 
 
 def _last_turn(turns: list[Any]) -> str | None:

@@ -94,7 +94,7 @@ class Sender:
         keep: float = 120.0,
     ) -> None:
         self._url = urllib.parse.urlsplit(url)
-        if self._url.scheme not in ("http", "https") or not self._url.hostname:
+        if self._url.scheme not in ("http", "https") or not self._url.hostname or self._url.port == 0:
             raise ValueError("url: expected http://HOST:PORT or https://HOST:PORT")
         self._token = token
         self._max_records, self._max_bytes, self._batch = max_records, max_bytes, batch
@@ -124,7 +124,7 @@ class Sender:
             size: bytes it keeps alive; counted from its text where None.
         """
         if size is None:
-            size = 0 if callable(record) else len(str(record.get("text", "")))
+            size = len(str(record.get("text", ""))) if isinstance(record, Mapping) else 0
         if not self._lock.acquire(timeout=ENQUEUE):
             self._put += 1
             self._dropped["busy"] += 1

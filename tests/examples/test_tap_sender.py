@@ -204,10 +204,11 @@ def test_what_cannot_be_made_or_written_is_counted_and_nothing_is_raised() -> No
         sender.put(broken)
         sender.put(lambda: None)
         sender.put({"text": object()})
+        sender.put(None)  # type: ignore[arg-type]
         sender.put({"text": "x" * RECORD})
         sender.put({"text": "fine"})
         stats = done(sender)
-        assert (stats.accepted, stats.skipped, stats.dropped) == (1, 1, {"unreadable": 2, "too_large": 1})
+        assert (stats.accepted, stats.skipped, stats.dropped) == (1, 2, {"unreadable": 2, "too_large": 1})
         assert "secret" not in repr(stats)
         sender.close()
 
