@@ -155,8 +155,8 @@ def test_prometheus_scrapes_and_alerts_services_that_are_there() -> None:
 
 
 ROUTES = [
-    ({"alertname": "TiltmeterPage", "severity": "critical", "owner": "assistant-team"}, "pager"),
-    ({"alertname": "TiltmeterTicket", "severity": "warning", "owner": "assistant-team"}, "assistant-team"),
+    ({"alertname": "TiltmeterDrift", "severity": "critical", "owner": "assistant-team"}, "pager"),
+    ({"alertname": "TiltmeterDrift", "severity": "warning", "owner": "assistant-team"}, "assistant-team"),
     ({"alertname": "TiltmeterDown", "severity": "warning"}, "tickets"),
     ({"alertname": "SomebodyElses", "severity": "critical"}, "tickets"),
 ]
