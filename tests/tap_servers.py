@@ -14,9 +14,10 @@ from typing import Any
 import uvicorn
 import web
 
-from service.config import Fields, Model
+from service.config import Fields, HttpSource, Model, Windows
 from service.probes.tags import Returns
 from service.source.decode import Decoder
+from service.source.http import HttpSource as Source
 
 
 @dataclass
@@ -73,11 +74,13 @@ def serving(fake: Fake) -> Iterator[Fake]:
     fake.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()
-    yield fake
-    fake.released.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield fake
+    finally:
+        fake.released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -99,9 +102,11 @@ def uvicorn_of(app: Any) -> Iterator[str]:
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(10)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)
 
 
 KEY = b"0123456789abcdef"
@@ -126,13 +131,10 @@ class Real:
 
 
 @contextlib.contextmanager
-def real(**changes: Any) -> Iterator[Real]:
-    from service.config import HttpSource, Windows
-    from service.source.http import HttpSource as Source
-
+def real() -> Iterator[Real]:
     returns = Returns(KEY)
     models = {"support-bot": Model(bundle="bundle"), "other-bot": Model(bundle="bundle")}
-    decoder = Decoder(Fields(**changes), models, 20.0, returns)
+    decoder = Decoder(Fields(), models, 20.0, returns)
     source = Source(HttpSource(), decoder, Windows(), instance="one", ledger=None)
     stage = web.make(ingest=lambda: source, max_body_bytes=8_000_000)
     stage.source = source
@@ -145,9 +147,11 @@ def real(**changes: Any) -> Iterator[Real]:
 
         thread = threading.Thread(target=pipeline)
         thread.start()
-        yield found
-        over.set()
-        thread.join()
+        try:
+            yield found
+        finally:
+            over.set()
+            thread.join()
 
 
 def until(true: Any, within: float = 8.0) -> None:

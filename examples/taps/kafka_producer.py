@@ -55,14 +55,22 @@ class KafkaSender(Sender):
         producer = self._connected(until)
         if producer is None:
             return self._settle("closed" if self._closing.is_set() else "late", len(lines))
-        futures = [producer.send(self._topic, line, timestamp_ms=_milliseconds(line)) for line in lines]
+        futures = []
+        for line in lines:
+            try:
+                futures.append(producer.send(self._topic, line, timestamp_ms=_milliseconds(line)))
+            except KafkaError as error:
+                self._lose(error, "refused")
         for future in futures:
             try:
                 future.get(timeout=max(until - time.monotonic(), self._timeout))
                 self._arrived(1)
             except KafkaError as error:
-                self._last_error = type(error).__name__
-                self._settle("late")
+                self._lose(error, "late")
+
+    def _lose(self, error: KafkaError, reason: str) -> None:
+        self._last_error = type(error).__name__
+        self._settle(reason)
 
     def _connected(self, until: float) -> KafkaProducer | None:
         """A producer that knows its topic; None where there is none in time, or the sender is being closed."""
@@ -87,5 +95,7 @@ class KafkaSender(Sender):
 
 
 def _milliseconds(line: bytes) -> int | None:
-    asked = json.loads(line).get("time")
-    return int(asked * 1000) if isinstance(asked, int | float) else None
+    """When it was asked, as a Kafka timestamp; None (now) where the record has no time in seconds."""
+    record = json.loads(line)
+    asked = record.get("time") if isinstance(record, dict) else None
+    return int(asked * 1000) if isinstance(asked, int | float) and 0 < asked < 1e11 else None

@@ -42,16 +42,18 @@ def decoded(records: list[Any]) -> list[Prompt | Rejection]:
 
 def test_records_arrive_once_in_order_with_the_time_they_were_asked(kafka: Broker) -> None:
     kafka.create_topic("taps")
-    sender = KafkaSender(kafka.bootstrap, "taps", linger=0.01)
+    sender = KafkaSender(kafka.bootstrap, "taps", {"max_request_size": 100_000}, linger=0.01)
     asked = time.time() - 5
+    for strange in ("a string", {"text": "x" * 200_000}):
+        sender.put(strange)  # type: ignore[arg-type]
     for i in range(1000):
         assert sender.put({"text": f"text {i}", "model": "support-bot", "time": asked + i / 1000})
-    until(lambda: sender.stats().accepted == 1000, 20)
-    records = read(kafka, "taps", 1000)
+    until(lambda: sender.stats().accepted == 1001, 20)
+    records = read(kafka, "taps", 1001)[1:]
     prompts = decoded(records)
     assert [prompt.text for prompt in prompts if isinstance(prompt, Prompt)] == [f"text {i}" for i in range(1000)]
     assert abs(records[0].timestamp / 1000 - asked) < 0.01
-    assert sender.close().dropped == {}
+    assert sender.close().dropped == {"refused": 1}
 
 
 def test_a_broker_that_is_away_or_frozen_costs_no_request_anything(kafka_libs: Path, tmp_path: Path) -> None:
