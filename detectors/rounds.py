@@ -95,7 +95,7 @@ class RoundRate:
             ticket_rate=ticket_rate,
             page_rate=page_rate,
             weights=np.full(ALTERNATIVES, 1 / ALTERNATIVES),
-            power=np.where(loud, 1.0, CAP),
+            power=np.where(loud, 2.0, CAP),
         )
         if recursion.rates.shape[1] != null.size:
             raise ValueError(f"ticket_rate must hold {null.size} numbers in [0, 1)")

@@ -46,6 +46,7 @@ class Probing:
         store: the history, None until it is connected.
         submit: hands a command to the ledger. Raises Unavailable.
         active: whether this process is the active decider.
+        clock, tick: as of the runner.
 
     Attributes:
         runner: None until the thread has started it. opened: its clients.
@@ -58,10 +59,11 @@ class Probing:
         submit: Callable[[Command], None],
         active: Callable[[], bool],
         clock: Callable[[], float] = time,
+        tick: float | None = None,
     ) -> None:
         self.runner: Runner | None = None
         self.opened: Opened | None = None
-        self._canaries, self._store, self._submit, self._active, self._clock = canaries, store, submit, active, clock
+        self._canaries, self._store, self._submit, self._active, self._clock, self._tick = canaries, store, submit, active, clock, tick
         self._since = clock()
 
     def run(self, stop: threading.Event) -> None:
@@ -110,6 +112,7 @@ class Probing:
             clock=self._clock,
             retry=(Unavailable, OperationalError),
             prepare=lambda: opened.prepare(store.probes),
+            tick=self._tick,
             announced=partial(reference_since, store),
             store_text=self._canaries.config.probes.store_text,
             digest_key=self._canaries.key or UNSIGNED,

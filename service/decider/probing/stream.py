@@ -177,13 +177,14 @@ def began(bets: Iterable[tuple[int, int]], null: float) -> tuple[int, int, int]:
     """The stretch of newest rounds that explains the evidence best: its first round, and the earliest and latest it may have been.
 
     The likelihood ratio of the newest rounds' own share against the null, greatest over where they begin; the interval is where its
-    logarithm is within 4 of that (as in :mod:`detectors.change`). ``bets``: (n, x) of each round; the result are indices of them.
+    logarithm is within 4 of that (as in :mod:`detectors.change`). Rounds without a bet say nothing, so of equals the latest is taken.
+    ``bets``: (n, x) of each round; the result are indices of them.
     """
     counted = np.array(list(bets), np.float64)[::-1].cumsum(axis=0)[::-1]
     n, x = np.maximum(counted[:, 0], 1.0), counted[:, 1]
     share = np.clip(np.maximum(x / n, null), 1e-9, 1 - 1e-9)
     gain = x * np.log(share / null) + (n - x) * np.log((1 - share) / (1 - null))
-    best = int(np.argmax(gain))
+    best = int(gain.size - 1 - np.argmax(gain[::-1]))
     near = np.flatnonzero(gain >= gain[best] - 4)
     return best, int(near[0]), int(near[-1])
 

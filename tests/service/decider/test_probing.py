@@ -246,6 +246,14 @@ def test_worse_than_the_base_model_pages_without_any_record() -> None:
     assert same.pages() == []
 
 
+def test_rounds_in_which_both_models_agree_are_not_part_of_the_change() -> None:
+    rounds = Rounds(replace(FACTS, paired=True, answers=100_000), seed=5).run(30, 0.0, base=0.0)
+    began = rounds.now
+    rounds.until("page", stream="probe_paired", rate=0.4, base=0.0)
+    (incident,) = rounds.pages()
+    assert began - HOUR <= incident.change_start <= began + 2 * HOUR
+
+
 def test_a_judge_that_drifts_makes_its_streams_inconclusive_and_wakes_nobody() -> None:
     judge = stream("judge/main", "", "judge", target="main", items=40)
     rounds = Rounds(replace(FACTS, judges=("main",)), judge).run(20, 0.05)
