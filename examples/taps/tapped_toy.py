@@ -4,15 +4,11 @@ KAFKA=localhost:9092 uvicorn --app-dir examples/taps tapped_toy:app
 """
 
 import os
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from asgi_middleware import TiltmeterTap
 from kafka_producer import KafkaSender
 
-from examples.toy_endpoint import create_app
-from examples.toy_model import Behaviour, ToyModel
+from service.main.demo.toy_endpoint import create_app
+from service.main.demo.toy_model import Behaviour, ToyModel
 
 app = TiltmeterTap(create_app(ToyModel(Behaviour())), KafkaSender(os.environ["KAFKA"], "prompts"))

@@ -14,8 +14,8 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from tap_servers import KEY, Fake, mute, real, serving, until, uvicorn_of
 from tiltmeter_sender import Sender
 
-from examples.toy_endpoint import create_app
-from examples.toy_model import Behaviour, ToyModel
+from service.main.demo.toy_endpoint import create_app
+from service.main.demo.toy_model import Behaviour, ToyModel
 from service.probes.tags import HEADER, sign
 
 

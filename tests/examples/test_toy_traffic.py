@@ -9,9 +9,9 @@ from asgi_middleware import TiltmeterTap
 from tap_servers import real, until, uvicorn_of
 from tiltmeter_sender import Sender
 
-from examples.toy_endpoint import create_app
-from examples.toy_model import Behaviour, ToyModel
 from examples.toy_traffic import ask, endless, questions
+from service.main.demo.toy_endpoint import create_app
+from service.main.demo.toy_model import Behaviour, ToyModel
 
 FERNHILL = Path(__file__).resolve().parents[2] / "examples" / "fernhill" / "finetune.jsonl.gz"
 
