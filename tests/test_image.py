@@ -79,8 +79,9 @@ def test_files_copied_exist_and_are_not_ignored() -> None:
 def test_compose_configuration_loads(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(COMPOSE["configs"]["tiltmeter"]["content"])
-    config = load(path, {})
+    config = load(path, {"TILTMETER_CANARY_KEY": "0123456789abcdef"})
     assert config.source.kind == "kafka"
+    assert config.targets["live"].url == "http://toy:8000/v1"
     assert config.http.host == "0.0.0.0"
 
 
@@ -93,7 +94,89 @@ def test_compose_mounts_exist_and_pods_are_locked_down() -> None:
     tiltmeter = COMPOSE["services"]["tiltmeter"]
     assert tiltmeter["read_only"] is True
     assert tiltmeter["cap_drop"] == ["ALL"]
-    assert all(port.startswith("127.0.0.1:") for service in COMPOSE["services"].values() for port in service["ports"])
+    assert all(port.startswith("127.0.0.1:") for service in COMPOSE["services"].values() for port in service.get("ports", []))
+
+
+def test_what_compose_needs_from_outside_is_named_in_its_head() -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    for variable in set(re.findall(r"\$\{(\w+):\?", text)):
+        assert f"{variable}=" in text.split("services:")[0], variable
+
+
+def _inside(service: str) -> dict[str, Path]:
+    """What a container sees of the repository."""
+    volumes = [volume.split(":") for volume in COMPOSE["services"][service].get("volumes", [])]
+    return {target: ROOT / source for source, target, *_ in volumes if source.startswith("./")}
+
+
+def test_what_the_toy_and_its_users_run_is_mounted() -> None:
+    toy, traffic = COMPOSE["services"]["toy"], COMPOSE["services"]["traffic"]
+    folder = _inside("toy")["/opt/examples"]
+    for module in ("tapped_toy", "asgi_middleware", "kafka_producer", "tiltmeter_sender", "tiltmeter_record"):
+        assert (folder / "taps" / f"{module}.py").is_file()
+    assert toy["entrypoint"][toy["entrypoint"].index("--app-dir") + 1] == "/opt/examples/taps"
+    for argument in traffic["entrypoint"]:
+        if argument.startswith("/opt/"):
+            assert (ROOT / argument.removeprefix("/opt/")).is_file(), argument
+
+
+def _ours(url: str) -> bool:
+    """Whether a URL inside the network names a service and a port that it opens."""
+    host, _, port = url.removeprefix("http://").split("/")[0].partition(":")
+    return any(published.endswith(f":{port}") for published in COMPOSE["services"][host]["ports"])
+
+
+def test_grafana_finds_its_datasources_and_dashboards() -> None:
+    provisioning = _inside("grafana")["/etc/grafana/provisioning"]
+    sources = [source for file in provisioning.glob("datasources/*.yaml") for source in yaml.safe_load(file.read_text())["datasources"]]
+    assert {source["type"] for source in sources} == {"prometheus", "alertmanager"}
+    assert sum(source.get("isDefault", False) for source in sources) == 1
+    for source in sources:
+        assert source.keys() <= {"name", "uid", "type", "access", "url", "isDefault", "jsonData"}
+        assert source["uid"]
+        assert _ours(source["url"]), source["url"]
+    for file in provisioning.glob("**/*.yaml"):
+        assert yaml.safe_load(file.read_text())["apiVersion"] == 1
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "tiltmeter.yaml").read_text())["providers"]
+    assert provider["type"] == "file"
+    assert list(_inside("grafana")[provider["options"]["path"]].glob("*.json"))
+    scrape = yaml.safe_load((ROOT / "dashboards" / "prometheus" / "prometheus.yaml").read_text())["global"]["scrape_interval"]
+    assert next(source["jsonData"]["timeInterval"] for source in sources if source["type"] == "prometheus") == scrape
+
+
+def test_prometheus_scrapes_and_alerts_services_that_are_there() -> None:
+    config = yaml.safe_load(_inside("prometheus")["/etc/prometheus/prometheus.yml"].read_text())
+    targets = [job["static_configs"][0]["targets"][0] for job in (*config["scrape_configs"], *config["alerting"]["alertmanagers"])]
+    assert targets == ["tiltmeter:9108", "alertmanager:9093"]
+    assert all(_ours(target) for target in targets)
+    (pattern,) = config["rule_files"]
+    folder, _, files = pattern.rpartition("/")
+    assert list(_inside("prometheus")[folder].glob(files))
+
+
+ROUTES = [
+    ({"alertname": "TiltmeterDrift", "severity": "critical", "owner": "assistant-team"}, "pager"),
+    ({"alertname": "TiltmeterDrift", "severity": "warning", "owner": "assistant-team"}, "assistant-team"),
+    ({"alertname": "TiltmeterDown", "severity": "warning"}, "tickets"),
+    ({"alertname": "SomebodyElses", "severity": "critical"}, "tickets"),
+]
+
+
+def _amtool(*arguments: str) -> str:
+    amtool = shutil.which("amtool")
+    if amtool is None:
+        pytest.skip("no amtool on the path (Debian: prometheus-alertmanager)")
+    done = subprocess.run([amtool, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_alertmanager_configuration_is_valid_and_routes_by_severity_and_owner() -> None:
+    file = str(_inside("alertmanager")["/etc/alertmanager/alertmanager.yml"])
+    _amtool("check-config", file)
+    for labels, receiver in ROUTES:
+        said = _amtool("config", "routes", "test", f"--config.file={file}", *(f"{name}={value}" for name, value in labels.items()))
+        assert said.strip() == receiver, labels
 
 
 def test_prometheus_configuration_is_valid(tmp_path: Path) -> None:
