@@ -73,6 +73,10 @@
   {{- end }}
   securityContext:
     {{- toYaml $values.securityContext | nindent 4 }}
+  {{- with .resources }}
+  resources:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   volumeMounts:
     - {name: {{ .prefix }}bundles, mountPath: {{ $values.bundles.mountPath }}}
     - {name: {{ .prefix }}tmp, mountPath: /tmp}
@@ -89,6 +93,10 @@
     {{- end }}
   securityContext:
     {{- toYaml $values.securityContext | nindent 4 }}
+  {{- with .resources }}
+  resources:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   volumeMounts:
     - {name: {{ .prefix }}bundles, mountPath: {{ $values.bundles.mountPath }}, readOnly: true}
     - {name: {{ .prefix }}tmp, mountPath: /tmp}
@@ -147,8 +155,10 @@
   {{- if $gpu }}
   {{- $resources = merge $resources (dict "limits" (dict $values.gpu.resource $values.gpu.count)) }}
   {{- end }}
+  {{- with $resources }}
   resources:
-    {{- toYaml $resources | nindent 4 }}
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   volumeMounts:
     - {name: {{ .prefix }}config, mountPath: /etc/tiltmeter, readOnly: true}
     - {name: {{ .prefix }}state, mountPath: {{ include "tiltmeter.state" . }}}
