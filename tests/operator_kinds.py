@@ -1,4 +1,4 @@
-"""Closed schemas of the Prometheus operator's kinds, written from its API reference (monitoring.coreos.com/v1): the fields that the chart uses.
+"""Closed schemas of the Prometheus operator's kinds (monitoring.coreos.com/v1), from its API reference: the fields that the chart uses.
 
 The operator's own definitions are not packaged where tests could read them; a field that is not here, or of another type, is an error.
 """
@@ -8,7 +8,10 @@ from typing import Any
 Schema = dict[str, Any]
 
 _TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
-_DURATION: Schema = {"type": "string", "pattern": r"^(0|(([0-9]+)y)?(([0-9]+)w)?(([0-9]+)d)?(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s)?(([0-9]+)ms)?)$"}
+_DURATION: Schema = {
+    "type": "string",
+    "pattern": r"^(0|(([0-9]+)y)?(([0-9]+)w)?(([0-9]+)d)?(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s)?(([0-9]+)ms)?)$",
+}
 
 
 def _closed(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
@@ -16,7 +19,21 @@ def _closed(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
 
 
 _RELABELING = _closed(
-    action={"enum": ["replace", "keep", "drop", "hashmod", "labelmap", "labeldrop", "labelkeep", "lowercase", "uppercase", "keepequal", "dropequal"]},
+    action={
+        "enum": [
+            "replace",
+            "keep",
+            "drop",
+            "hashmod",
+            "labelmap",
+            "labeldrop",
+            "labelkeep",
+            "lowercase",
+            "uppercase",
+            "keepequal",
+            "dropequal",
+        ]
+    },
     modulus={"type": "integer"},
     regex={"type": "string"},
     replacement={"type": "string"},

@@ -1,5 +1,6 @@
 """The configuration that the chart renders is one that the service takes, each role has what it needs, and no more."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,9 @@ def test_it_loads_for_every_role(case, tmp_path):
         for url in (str(getattr(config.ledger, "url", "")), config.store):
             assert not url.startswith("sqlite") or url.startswith("sqlite:////var/lib/tiltmeter/")
     # What both sides must agree on is the same.
-    assert len({(c.ledger, c.store, c.windows, tuple(c.models), c.budgets) for c in found.values() if c.ledger.kind == "kafka"} or {0}) == 1
+    first, *others = found.values()
+    for name in ("source", "ledger", "store", "models", "windows", "budgets", "fields"):
+        assert all(getattr(other, name) == getattr(first, name) for other in others)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -56,12 +59,25 @@ def test_check_config_takes_it(case, tmp_path, bundle, monkeypatch):
     for name, text in files(case).items():
         here = yaml.safe_load(text.replace("/etc/tiltmeter-probes", str(tmp_path)))
         for model in here["models"].values():
-            model.update({key: str(bundle) for key in ("bundle", "shadow") if key in model})
+            model["bundle"] = str(bundle)
+            model.pop("shadow", None)  # another bundle; one is enough here
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(here))
         done = CliRunner().invoke(app, ["check-config", str(path)])
         assert done.exit_code == 0, done.output
         assert "secret" not in done.output
+
+
+def test_the_init_step_fails_when_the_bundle_is_another_one(bundle):
+    shown = CliRunner().invoke(app, ["bundle", "show", str(bundle)]).output
+    digest = re.search("[0-9a-f]{64}", shown)
+    assert digest is not None
+    for given, status in ((digest[0], 0), ("0" * 64, 2)):
+        objects = render("sqlite", "--set-string", f"bundles.digests.support-bot={given}")
+        (step,) = helm.pod(objects, "tiltmeter")["spec"]["initContainers"]
+        done = CliRunner().invoke(app, [word.replace("/bundles/support-bot", str(bundle)) for word in step["args"]])
+        assert done.exit_code == status, done.output
+        assert ("expected 000" in done.output) == (status == 2)
 
 
 def secrets(container: Object) -> dict[str, tuple[str, str]]:
@@ -111,7 +127,7 @@ def test_a_change_of_probes_restarts_deciders_only():
         return [{k: v for k, v in helm.pod(objects, n)["metadata"]["annotations"].items() if "checksum" in k} for n in names]
 
     before = checksums()
-    for change in ("config.targets.live.rate.per_minute=5", "probes.files.support\\.txt=Other.", "config.gates.release.margin=0.1"):
+    for change in ("config.targets.live.rate.per_minute=5", "probes.files.support\\.txt=Other.", "config.gates.release.fewest=10"):
         worker, decider = checksums("--set", change)
         assert worker == before[0]
         assert decider != before[1]
@@ -142,11 +158,15 @@ def test_kafka_over_tls_finds_its_certificates(tmp_path):
             ]
     spec = helm.pod(render("kafka"), "tiltmeter-worker")["spec"]
     assert next(v for v in spec["volumes"] if v["name"] == "kafka-tls")["secret"]["secretName"] == "kafka-tls"
-    assert "/etc/tiltmeter-tls" in {mount["mountPath"] for mount in helm.tiltmeter(helm.pod(render("kafka"), "tiltmeter-worker"))["volumeMounts"]}
+    assert "/etc/tiltmeter-tls" in {
+        mount["mountPath"] for mount in helm.tiltmeter(helm.pod(render("kafka"), "tiltmeter-worker"))["volumeMounts"]
+    }
 
 
 def test_large_numbers_and_odd_texts_arrive_as_they_were(tmp_path):
-    (text,) = files("sqlite", "--set", "config.source.max_body_bytes=1234567890", "--set-string", "config.models.support-bot.owner=no").values()
+    (text,) = files(
+        "sqlite", "--set", "config.source.max_body_bytes=1234567890", "--set-string", "config.models.support-bot.owner=no"
+    ).values()
     config = read(tmp_path, text)
     assert config.source.max_body_bytes == 1234567890
     assert config.models["support-bot"].owner == "no"

@@ -57,7 +57,9 @@ def test_objects_are_valid(case, version):
             kubernetes_validate.validate(each, version, strict=True)
         assert each["metadata"]["namespace"] == "monitoring"
     if case.startswith("sidecar"):
-        kubernetes_validate.validate({**helm.server(), "spec": {**helm.server()["spec"], "template": helm.with_sidecar(objects)}}, version, strict=True)
+        kubernetes_validate.validate(
+            {**helm.server(), "spec": {**helm.server()["spec"], "template": helm.with_sidecar(objects)}}, version, strict=True
+        )
 
 
 def test_the_operators_kinds_are_checked_for_typos():

@@ -1,4 +1,4 @@
-"""The sidecar in somebody else's pod: it never holds up, slows down or takes out the model server. Each rule is asserted on the rendered pod."""
+"""The sidecar in somebody else's pod never holds up, slows down or takes out the model server: each rule, asserted on the rendered pod."""
 
 import shutil
 import time

@@ -35,7 +35,7 @@ app.kubernetes.io/part-of: tiltmeter
 {{- end -}}
 
 {{- define "tiltmeter.metadata" -}}
-name: {{ include "tiltmeter.part" (dict "root" .root "suffix" .suffix) }}
+name: {{ default (include "tiltmeter.part" (dict "root" .root "suffix" .suffix)) .name }}
 namespace: {{ default .root.Release.Namespace .namespace }}
 labels:
   {{- include "tiltmeter.labels" .root | nindent 2 }}
