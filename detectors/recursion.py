@@ -118,11 +118,12 @@ class Recursion:
         self._prepare()
 
     def snapshot(self) -> State:
-        """Plain arrays: version (1,), rates (S, 2), weights (K,), evidence (S, 2, K)."""
+        """Plain arrays: version (1,), rates (S, 2), weights (K,), power (S,), evidence (S, 2, K)."""
         return {
             "version": np.array([VERSION]),
             "rates": self._rates.T.copy(),
             "weights": self._weights.copy(),
+            "power": self._power.copy(),
             "evidence": np.moveaxis(self._evidence, -1, 0).copy(),
         }
 
@@ -131,7 +132,8 @@ class Recursion:
         """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version or impossible values."""
         require_version(state, VERSION, "recursion")
         rates = np.asarray(state["rates"], np.float64)
-        recursion = cls.fit(ticket_rate=rates[:, 0], page_rate=rates[:, 1], weights=state["weights"])
+        power = state.get("power", np.array(CAP))  # what was kept before powers were had this one
+        recursion = cls.fit(ticket_rate=rates[:, 0], page_rate=rates[:, 1], weights=state["weights"], power=power)
         recursion.load(state["evidence"])
         return recursion
 

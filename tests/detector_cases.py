@@ -15,7 +15,7 @@ from detectors.flag_rate import FlagRate
 from detectors.likelihood import RISE
 from detectors.paired import Paired
 from detectors.recovery import Recovery
-from detectors.recursion import Recursion
+from detectors.recursion import CAP, Recursion
 from detectors.rounds import RoundRate
 from detectors.sketch import BINS, FIXED_POINT, LENGTHS, Sketch
 from detectors.topic_baseline import TopicBaseline
@@ -266,14 +266,14 @@ class VolumeCase(Case):
 
 
 class CombinedCase(Case):
-    """The average of recursions, as ``combined`` makes it: bets of two streams, weighted, in one recursion."""
+    """The average of recursions, as ``combined`` makes it: bets of two streams, weighted, in one recursion; caps differ."""
 
     kind = Recursion
     impossible = ({"strange": 401, "n": 400}, {"topics": np.array([-1, 2, 0, 0, 0])})
 
     def make(self, p):
         weights = np.concatenate([np.full(RISE.size, 0.5 / RISE.size), 0.5 * mixture(SHARE.size)])
-        return Recursion.fit(ticket_rate=p.ticket, page_rate=p.page, weights=weights)
+        return Recursion.fit(ticket_rate=p.ticket, page_rate=p.page, weights=weights, power=np.where(p.effect < 4, 1.0, CAP))
 
     def feed(self, detector, window, p):
         flags, mix = FlagRateCase().make(p), TopicMixCase().make(p)

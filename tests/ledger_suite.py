@@ -67,7 +67,7 @@ class LedgerSuite:
     def another_journal(self) -> Journal:
         raise NotImplementedError
 
-    def become_active(self, journal: Journal | None = None, seconds: float = 30.0) -> Journal:
+    def become_active(self, journal: Journal | None = None, seconds: float = 60.0) -> Journal:
         journal = journal or self.journal
         end = time.monotonic() + seconds
         while not journal.acquire(1.0):

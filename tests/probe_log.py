@@ -33,7 +33,7 @@ class Rounds:
         self.streams, self.config = streams, config(**sections)
         self.decider = Decider(watched(), self.config, probes=streams)
         self.rng = np.random.default_rng(seed)
-        self.log = Log()
+        self.log = Log().report(START)
         self.hour = 0
         self.verdicts: list[Verdict] = []
         self.history: dict[str, Incident] = {}

@@ -13,7 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import metrics
-from service.api import bundles, curation, expectations, history, incident, ingest, probes
+from service.api import bundles, curation, deployments, expectations, gates, history, incident, ingest, probes
 from service.api.docs import docs_page
 from service.api.page import status_page
 from service.api.state import AppState
@@ -59,8 +59,10 @@ def create_app(state: AppState) -> FastAPI:
     app.include_router(incident.router)
     app.include_router(expectations.router)
     app.include_router(bundles.router)
+    app.include_router(deployments.router)
     app.include_router(curation.router)
     app.include_router(probes.router)
+    app.include_router(gates.router)
     _errors(app)
     return app
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.access import State, Writer
 from service.api.state import AppState, Queries, as_json
+from service.api.view import Status
 from service.records import Command, Incident
 
 router = APIRouter()
@@ -76,7 +77,7 @@ def verdicts(
     limit: Limit = 1000,
 ) -> dict[str, Any]:
     """One row for each closed window, slice and stream."""
-    rows = _queries(state).verdicts(model, stream, _seconds(since), limit, slice)
+    rows = _queries(state).verdicts(model, stream, seconds(since), limit, slice)
     return {"verdicts": [as_json(row) for row in rows]}
 
 
@@ -89,7 +90,7 @@ def windows(
     limit: Limit = 1000,
 ) -> dict[str, Any]:
     """Prompts, flags, lengths and topics of each closed window, also of bundles that are not judged here."""
-    rows = _queries(state).windows(model, slice, _seconds(since), limit)
+    rows = _queries(state).windows(model, slice, seconds(since), limit)
     return {"windows": [as_json(row) for row in rows]}
 
 
@@ -102,7 +103,10 @@ def incidents(
     stream: Stream = None,
     limit: Limit = 100,
 ) -> dict[str, Any]:
-    """Open incidents come from the decider's own state, closed ones from the history."""
+    """Open incidents come from the decider's own state, closed ones from the history.
+
+    ``deployment`` is the last one of the model that was announced before the incident opened, as far as the decider remembers.
+    """
 
     def wanted(i: Incident) -> bool:
         return model in (None, i.model_name) and slice in (None, i.slice) and stream in (None, i.stream)
@@ -113,7 +117,7 @@ def incidents(
         queries = state.queries()
         past = queries.incidents(False, model, limit, stream, slice) if queries else status.recent
         rows |= {i.id: i for i in past if i.id not in rows and wanted(i)}
-    return {"incidents": [as_json(row) for row in sorted(rows.values(), key=lambda i: -i.opened)[:limit]]}
+    return {"incidents": [incident_json(status, row) for row in sorted(rows.values(), key=lambda i: -i.opened)[:limit]]}
 
 
 @router.post("/v1/incidents/{incident}/ack", tags=["incidents"], summary="Acknowledge", status_code=202, dependencies=[Writer])
@@ -173,6 +177,12 @@ def outcome(state: State, command: Annotated[str, Path(max_length=100)]) -> dict
     return as_json(found)
 
 
+def incident_json(status: Status, incident: Incident) -> dict[str, Any]:
+    """An incident as plain values, with the last deployment before it."""
+    before = status.deployed_before(incident)
+    return as_json(incident) | {"deployment": as_json(before) if before else None}
+
+
 def submit(state: AppState, kind: str, actor: str, arguments: dict[str, Any]) -> Submitted:
     """Write a command to the ledger."""
     command = Command(uuid.uuid4().hex, kind, actor, state.clock(), arguments)
@@ -201,7 +211,8 @@ def _queries(state: AppState) -> Queries:
     return queries
 
 
-def _seconds(time: datetime | None) -> float | None:
+def seconds(time: datetime | None) -> float | None:
+    """Since the epoch; UTC where no zone is given."""
     if time is None:
         return None
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

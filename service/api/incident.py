@@ -7,9 +7,9 @@ from fastapi import APIRouter, HTTPException, Query
 
 from service.api.access import State, Writer
 from service.api.curation import MOST
-from service.api.history import IncidentId
+from service.api.history import IncidentId, incident_json
 from service.api.ranking import ranked
-from service.api.state import AppState, as_json
+from service.api.state import AppState
 from service.records import Incident
 
 router = APIRouter()
@@ -26,7 +26,7 @@ _UNKNOWN = f"{STRANGE_ONLY}, and nothing kept with them says which belong to thi
 @router.get("/v1/incidents/{incident}", tags=["incidents"], summary="One incident")
 def one(state: State, incident: IncidentId) -> dict[str, Any]:
     """As listed by /v1/incidents; an open one as it is now."""
-    return as_json(_found(state, incident))
+    return incident_json(state.status(), _found(state, incident))
 
 
 @router.get("/v1/incidents/{incident}/examples", tags=["incidents"], summary="Redacted prompts behind an incident", dependencies=[Writer])

@@ -48,6 +48,13 @@ class CountedAnswer(BaseModel):
     duplicate: bool = Field(description="The Idempotency-Key was counted before; nothing was added.")
 
 
+class AdviceAnswer(BaseModel):
+    """What a gateway is advised; a word, not an order."""
+
+    fallback: bool | None = Field(description="Ask another model instead; null where nothing can be said.")
+    reason: str = Field(description="Why, for people.")
+
+
 class ScoreAnswer(BaseModel):
     """Score of one prompt."""
 
@@ -60,6 +67,7 @@ class ScoreAnswer(BaseModel):
     topic: list[str] = Field(description="Words of the nearest topic; empty for none of them.")
     tokens: int
     truncated: bool = Field(description="Cut at the encoder's length limit.")
+    advice: AdviceAnswer = Field(description="About the model as it is now, whatever this prompt is.")
 
 
 @router.post(

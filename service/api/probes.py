@@ -6,7 +6,7 @@ from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, Field
 
 from service.api.access import State, Writer
-from service.api.history import Request
+from service.api.history import Request, Submitted, known_model, submit
 from service.api.state import AppState, as_json
 from service.records.probes import Round
 from service.store import ProbeHistory
@@ -26,6 +26,16 @@ class AskNow(Request):
 
     target: str | None = Field(None, max_length=200, description="Only at this live target.")
     suite: str | None = Field(None, max_length=200, description="Only this suite: PACK/SUITE.")
+
+
+class Acceptance(Request):
+    """Which records are to be what answers now."""
+
+    model: str = Field(description="Stable name of the model.")
+    target: str | None = Field(None, max_length=200, description="Only at this live target.")
+    suite: str | None = Field(None, max_length=200, description="Only this suite: PACK/SUITE.")
+    category: str | None = Field(None, max_length=200, description="Only this category of it.")
+    reason: str = Field(min_length=1, max_length=1000, description="For whoever reads this later.")
 
 
 class Asking(BaseModel):
@@ -54,6 +64,31 @@ def ask(state: State, given: AskNow) -> Asking:
     if not ids:
         raise HTTPException(404, "no suite of this name is asked at a target of this name")
     return Asking(rounds=list(ids))
+
+
+@router.get("/v1/probes/records", summary="What probes are held against, and what answers now")
+def records(
+    state: State,
+    model: Annotated[str | None, Query(description="Stable name of a model.")] = None,
+    target: Target = None,
+    suite: Suite = None,
+) -> dict[str, Any]:
+    """One row for each stream: the record in force, and the answers of the model that answers now, which an acceptance would take."""
+    wanted = (("model_name", model), ("target", target), ("suite", suite))
+    rows = [row for row in state.status().probe_records if all(value in (None, getattr(row, name)) for name, value in wanted)]
+    return {"records": [as_json(row) for row in rows]}
+
+
+@router.post("/v1/probes/accept", summary="Accept what answers now as the record", dependencies=[Writer], status_code=202)
+def accept(state: State, given: Acceptance) -> Submitted:
+    """Where another model is on trial, an incident is open or there is no record yet: what answers now becomes the record, as it is.
+
+    Incidents of these streams are closed, evidence begins from nothing; fingerprints take a new reference. Audited.
+    """
+    known_model(state, given.model)
+    named = {"target": given.target, "suite": given.suite, "category": given.category}
+    arguments = {"model": given.model, **{name: value for name, value in named.items() if value is not None}, "reason": given.reason}
+    return submit(state, "probe.accept", given.actor, arguments)
 
 
 @router.get("/v1/probes/rounds", summary="The newest rounds, oldest first")

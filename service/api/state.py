@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from service.api.view import Status
 from service.metrics import Reading
-from service.records import AuditEntry, Command, Incident, Verdict
+from service.records import Advice, AuditEntry, Command, Incident, Verdict
 from service.source.http import Counted
 from service.store import Example, ProbeHistory, WindowRow
 
@@ -22,9 +22,15 @@ class Ingest(Protocol):
         ...
 
 
+UNADVISED = Advice(None, "nothing in this process decides")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Score of one prompt: ``POST /v1/score``. ``topic``: words of the nearest reference topic, empty for none of them."""
+    """Score of one prompt: ``POST /v1/score``. ``topic``: words of the nearest reference topic, empty for none of them.
+
+    ``advice``: about the model that was asked, whatever this prompt is.
+    """
 
     model_name: str
     bundle: str
@@ -35,6 +41,7 @@ class Answer:
     topic: tuple[str, ...]
     tokens: int
     truncated: bool
+    advice: Advice = UNADVISED
 
 
 class UnscorableError(Exception):
@@ -108,6 +115,7 @@ class AppState:
         keep_text: seconds that redacted texts are kept; None where storing text is switched off.
         show_examples: whether the texts behind an incident are shown, to who has the token.
         probes: what is asked and what came of it, as plain values; None where nothing is asked by this process.
+        gates: every gate as plain values, or why this process cannot say.
         ask_now: asks the suites of a target and a name (None: all); ids of the rounds, None where this is not the active decider.
         patience: seconds a post waits to be counted before it is told to ask again.
     """
@@ -128,6 +136,7 @@ class AppState:
     keep_text: float | None = None
     show_examples: bool = False
     probes: Callable[[], Mapping[str, Any] | None] = lambda: None
+    gates: Callable[[], Sequence[Mapping[str, Any]] | str] = lambda: UNADVISED.reason
     ask_now: Callable[[str | None, str | None], Sequence[str] | None] = lambda target, suite: None
     patience: float = 60.0
     clock: Callable[[], float] = time.time

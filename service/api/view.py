@@ -131,6 +131,55 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class Deployed:
+    """An announced deployment: one row of ``/v1/deployments``. ``time``: seconds since the epoch."""
+
+    model_name: str
+    revision: str
+    time: float
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Graded answers of one model: ``key`` is the baseline key, ``revision`` what the replies report; ``since``: its first, or accepted.
+
+    ``bound``, ``actor``, ``reason``: of a record in force, what its share of bad answers is at most, who accepted it, and why.
+    """
+
+    key: str
+    revision: str
+    n: int
+    bad: int
+    since: float
+    bound: float | None = None
+    actor: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRecord:
+    """What one stream of probes is held against, and what an acceptance would take: one row of ``/v1/probes/records``.
+
+    ``now``: answers of the model that answers now; ``on_trial``: that is another one than the record's; ``acceptable``: an acceptance would
+    take them; ``why``: what keeps the stream from paging.
+    """
+
+    model_name: str
+    target: str
+    suite: str
+    category: str
+    stream: str
+    state: str
+    record: Answers | None
+    now: Answers | None
+    on_trial: bool
+    acceptable: bool
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class InForce:
     """The bundles of one model: one row of ``/v1/bundles``. Bundles are digests; what is None is not there, or not known yet.
 
@@ -208,7 +257,7 @@ class Monitor:
 class Status:
     """Everything on the page. ``now`` is the wall clock; incidents: open, oldest first; recent: closed, newest first.
 
-    ``shadow_baselines``: rows of the models' shadows; ``bundles``: which bundle is in force.
+    ``shadow_baselines``: rows of the models' shadows; ``bundles``: which bundle is in force; ``deployments``: announced, oldest first.
     """
 
     now: float
@@ -221,6 +270,13 @@ class Status:
     window: float = 60.0
     shadow_baselines: Sequence[Baseline] = ()
     bundles: Sequence[InForce] = ()
+    deployments: Sequence[Deployed] = ()
+    probe_records: Sequence[ProbeRecord] = ()
+
+    def deployed_before(self, incident: Incident) -> Deployed | None:
+        """The last deployment of its model that was announced before an incident opened; None where none is remembered."""
+        found = [each for each in self.deployments if each.model_name == incident.model_name and each.time <= incident.opened]
+        return max(found, key=lambda each: each.time, default=None)
 
     @property
     def worst(self) -> str:

@@ -1,4 +1,4 @@
-"""Is the model behind a target still the one it was? Fixed tiny questions, compared with the first rounds since the last announced release.
+"""Is the model behind a target still the one it was? Fixed tiny questions, compared with a reference: the first rounds of a release.
 
 What is passive costs nothing: the model id and system fingerprint that replies report, and how many tokens fixed texts are counted as.
 What is active needs no access either: the log probabilities of a first token (arXiv 2512.03816), and, where an endpoint tells none, the
@@ -22,6 +22,17 @@ LEVEL = 0.01
 """A question has changed where fewer splits of both blocks than this part are as far apart: at most 2 of the 252 of 5 and 5."""
 
 Question = tuple[str, int]
+
+
+def reference_of(prints: Sequence[Print]) -> list[Print]:
+    """Of the first :data:`REFERENCE` rounds those in which a model answered that answered in the first of them, too.
+
+    A model that is swapped while the reference fills does not become part of it. That holds for model ids: system fingerprints may take
+    turns, as those of several servers do, and all of the first rounds count as known.
+    """
+    rounds = _by_round(prints)[:REFERENCE]
+    first = {each.model for each in rounds[0]} if rounds else set()
+    return [each for round in rounds if first & {each.model for each in round} for each in round]
 
 
 def compare(reference: Sequence[Print], recent: Sequence[Print], number: int) -> dict[str, Counts]:

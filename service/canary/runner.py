@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from service.canary.calibration import Calibration, closed, opened
 from service.canary.counting import Totals
-from service.canary.fingerprint import REFERENCE, compare
+from service.canary.fingerprint import REFERENCE, compare, reference_of
 from service.canary.probe import Probe, Side
 from service.canary.round import Conduct, conduct
 from service.canary.schedule import Slot
@@ -245,15 +245,15 @@ class Runner:
         return True
 
     async def _compared(self, probe: Probe, round: Round, number: int) -> Round:
-        """The round of a fingerprint suite counts what has changed against the first rounds since the last announced release."""
+        """The round of a fingerprint suite counts what has changed against its reference."""
         target, suite = probe.live.target, probe.suite
-        since = await self._seams.patiently(self._seams.announced, probe.model_name, suite) or 0.0
+        since = await self._seams.patiently(self._seams.announced, probe.model_name, target, suite) or 0.0
         many = REFERENCE * probe.size
-        reference = await self._seams.patiently(self._history.prints, target, suite, since, many)
+        first = await self._seams.patiently(self._history.prints, target, suite, since, many)
         recent = await self._seams.patiently(self._history.prints, target, suite, since, many, True)
-        firsts = set(list(dict.fromkeys(each.round for each in reference))[:REFERENCE]) - {round.id}
-        reference = [each for each in reference if each.round in firsts]
-        changed = compare(reference, [each for each in recent if each.round not in firsts], number) if round.complete else {}
+        reference = [each for each in reference_of(first) if each.round != round.id]
+        held = {each.round for each in reference}
+        changed = compare(reference, [each for each in recent if each.round not in held], number) if round.complete else {}
         told = {name: Counts(0, 0, counts.unscored, counts.error) for name, counts in round.counts.items()}
         return replace(round, counts={**told, **changed})
 

@@ -79,9 +79,9 @@ class Schedule:
         return slot if slot is not None and slot.scheduled <= now else None
 
     def upcoming(self, now: float, within: float = 8 * 86_400.0) -> Slot | None:
-        """The next slot after ``now``; None where the window is closed for ``within`` seconds."""
+        """The next slot after ``now``; None where the window is closed for ``within`` seconds, and for two intervals."""
         number = int(now // self.interval) - 1
-        while self._begins(number) <= now + within:
+        while self._begins(number) <= now + max(within, 2 * self.interval):
             slot = self.slot(number)
             if slot is not None and slot.scheduled > now:
                 return slot

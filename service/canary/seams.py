@@ -63,7 +63,8 @@ class Seams:
         clock: seconds since the epoch.
         retry: errors of history and ledger that mean: not now.
         prepare: awaited whenever this process becomes active, before anything is asked.
-        announced: when the last release of a model was announced, or the fingerprint of a suite accepted; None for never.
+        announced: from when on what answers is the reference of fingerprints, by model, target and suite: after the last deployment that
+            was announced, or since the last acceptance; None for ever.
     """
 
     submit: Callable[[Round], None]
@@ -71,7 +72,7 @@ class Seams:
     clock: Callable[[], float]
     retry: tuple[type[Exception], ...] = ()
     prepare: Callable[[], Awaitable[None]] | None = None
-    announced: Callable[[str, str], float | None] = lambda model, suite: None
+    announced: Callable[[str, str, str], float | None] = lambda model, target, suite: None
     store_text: bool = False
     digest_key: bytes = b"tiltmeter"
 

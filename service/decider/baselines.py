@@ -143,18 +143,13 @@ class Baseline:
         state = decode_packed(packed)
         return cls(
             rates=rates_from_json(state["rates"]),
-            promises={(slice_, stream): Kept(*kept) for slice_, stream, *kept in _places(state["promises"])},
+            promises={(slice_, stream): Kept(*kept) for slice_, stream, *kept in state["promises"]},
             mixes={stream: _mix_from_json(mix) for stream, mix in state["mixes"].items()},
             shift=state["shift"] and shift_from_json(state["shift"]),
-            p_values=tuple(state["p_values"]) if state.get("p_values") else None,
+            p_values=state["p_values"] and tuple(state["p_values"]),
             volume=state["volume"] and VolumeBaseline.restore(decode_state(state["volume"])),
             **{name: state[name] for name in _PLAIN},
         )
-
-
-def _places(promises: Any) -> Sequence[Sequence[Any]]:
-    """Verdicts by slice and stream; a state of before slices had their own names streams alone."""
-    return [["", stream, *kept] for stream, kept in promises.items()] if isinstance(promises, dict) else promises
 
 
 _PLAIN = ("source", "prompts", "days", "first", "last", "accepted", "actor", "reason", "objection")

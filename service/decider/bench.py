@@ -79,7 +79,7 @@ class Bench:
         }
         for name, record in records.items():
             self.learning[name].load(record["learning"])
-            if name in self.spoken and (spoken := record.get("spoken")):
+            if name in self.spoken and (spoken := record["spoken"]):
                 self.spoken[name].load(spoken)
             for slice_ in (WHOLE, *self.models[name].slices):
                 if slice_ in record["tracks"]:

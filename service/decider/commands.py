@@ -12,6 +12,7 @@ from service.decider.incidents import VERDICTS
 from service.decider.learning import Refused
 from service.decider.probing.deployments import Deployment
 from service.decider.probing.judge import Probing
+from service.decider.probing.orders import accept, deployed
 from service.records import AuditEntry, BaselineEntry, Command, Incident, Verdict
 
 REMEMBERED = 10_000
@@ -54,7 +55,7 @@ class Commands:
             "expect.remove": self._unexpect,
             "bundle.promote": self._promote,
             "bundle.rollback": self._rollback,
-            "probe.accept": probing.accept,
+            "probe.accept": lambda command: accept(probing, command),
             "deployment.add": self._deployed,
         }
 
@@ -178,7 +179,8 @@ class Commands:
 
     def _deployed(self, command: Command) -> str:
         model, revision = self._model(command), str(command.arguments.get("revision") or "")
-        return self._probing.deployed(Deployment(model, revision, command.time, command.actor, str(command.arguments.get("reason") or "")))
+        reason = str(command.arguments.get("reason") or "")
+        return deployed(self._probing, Deployment(model, revision, command.time, command.actor, reason))
 
     def _switch(self, command: Command, model: str, shadow: Bench, former: str | None) -> str:
         """Let the two bundles of a model change places, each with its record; both begin without evidence and incidents."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from service.config import Config
+from service.decider.advice import advice
 from service.decider.bench import Bench, Record, Watched
 from service.decider.closed import Closed
 from service.decider.commands import Commands
@@ -233,6 +234,9 @@ class Decider:
         tapped = probing.tap.blind(now) if wall is not None else {}
         reasons = (*blind, *windows.blind(now))
         incidents = [*live.incidents.open(), *probing.incidents.open()]
+        models = live.model_views()
+        unseen = {**{model.model_name: reasons[0] for model in models if reasons}, **tapped}
+        gates = gate_states(probing, live.incidents, self._config, wall, unseen)
         return DeciderSnapshot(
             active=active,
             published=now,
@@ -243,7 +247,7 @@ class Decider:
             closed_windows=self.closed_windows,
             blind=(*reasons, *tapped.values()),
             streams=live.views(bool(reasons), windows.watermark, tapped),
-            models=tuple(_with_probes(model, probing) for model in live.model_views()),
+            models=tuple(_with_probes(model, probing) for model in models),
             incidents=tuple(sorted((i for i in incidents if i.part_of is None), key=lambda incident: (incident.opened, incident.id))),
             recent=_newest(live.incidents.recent, probing.incidents.recent),
             late=dict(windows.late),
@@ -256,7 +260,8 @@ class Decider:
             probes=probe_views(probing, tapped, wall),
             suites=suite_views(probing),
             deployments=tuple(probing.deployments.all),
-            gates=gate_states(probing, live.incidents, self._config, wall),
+            gates=gates,
+            advice=advice([model.model_name for model in models], incidents, gates, unseen),
             shadow_streams=shadow.views(False, windows.watermark) if shadow else (),
             shadows=shadow.model_views() if shadow else (),
             shadow_opened={place[:]: count for place, count in shadow.incidents.opened.items()} if shadow else {},

@@ -186,8 +186,8 @@ class History:
         moved = self._moved(rows, state["slices"])
         self._rows = Ring(moved.dtype, _EVERYTHING)
         self._rows.load(moved)
-        if recorded := state.get("recording"):  # a state of before there was one keeps its hours
-            self.recording.load(recorded)
+        if state["recording"]:  # rows that were learned elsewhere come without
+            self.recording.load(state["recording"])
         self._key = (int(rows["day"][-1]), int(rows["hour"][-1]))
         self._yesterday = state["rows"][0] if moved is rows else ""
         if state["embedding"]:
@@ -198,13 +198,11 @@ class History:
                 self._embedding.add(week, hour, n, np.array(fourier, np.int64))
 
     def _moved(self, rows: NDArray[Any], slices: Sequence[str]) -> NDArray[Any]:
-        """The rows with the counts of the slices of today, and by p-value, which earlier versions did not keep."""
-        names = rows.dtype.names or ()
-        if tuple(slices) == self._slices and P_VALUES in names:
+        """The rows with the counts of the slices of today."""
+        if tuple(slices) == self._slices:
             return rows
+        names = rows.dtype.names or ()
         types = [(name, rows.dtype[name].base, rows.dtype[name].shape) for name in names if name != "counts"]
-        if P_VALUES not in names:
-            types.append((P_VALUES, np.dtype("<u4"), (BINS,)))
         made = np.zeros(rows.size, np.dtype([*types[:2], ("counts", "<u4", (1 + len(self._slices), 4)), *types[2:]]))
         for name in names:
             if name != "counts":

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.sketch import BINS
 from service.decider.budget import StreamKey
 from service.records import Incident
 
@@ -185,10 +184,9 @@ class Incidents:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of :meth:`to_json`."""
-        for values, backlog, n, x, *p_values in state["open"]:
+        for values, backlog, n, x, p_values in state["open"]:
             incident = Incident(**values)
-            counted = np.array(p_values[0], np.int64) if p_values else np.zeros(BINS, np.int64)  # an earlier version kept none
-            self._open[_place(incident)] = _Open(incident, backlog, n, x, counted)
+            self._open[_place(incident)] = _Open(incident, backlog, n, x, np.array(p_values, np.int64))
         self.recent.extend(Incident(**values) for values in state["recent"])
         self.opened = {Place(*place): count for *place, count in state["opened"]}
 

@@ -59,5 +59,5 @@ class Keys:
     def load(self, state: dict[str, Any]) -> None:
         """Inverse of :meth:`to_json`."""
         self._seen = OrderedDict((digest, clock) for digest, clock in state["seen"])
-        self._run, self._repeated = state["run"], state.get("repeated")
+        self._run, self._repeated = state["run"], state["repeated"]
         self._fresh, self.repeats = list(state["fresh"]), state["repeats"]

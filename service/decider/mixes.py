@@ -10,18 +10,15 @@ from detectors.contract import Evidence, State
 from detectors.embedding_baseline import EmbeddingBaseline
 from detectors.embedding_levels import LEVELS
 from detectors.embedding_shift import EmbeddingShift
-from detectors.recursion import Recursion
 from detectors.sketch import Sketch
 from detectors.topic_baseline import TopicBaseline
 from detectors.topic_mix import TopicMix, mixture
 from detectors.volume import Volume
 from detectors.volume_baseline import VolumeBaseline
 from service.decider.budget import MIXES, RATES, TABLES
+from service.decider.combined import Combined, Steps
 from service.decider.encoding import decode_state, encode_state
 from service.decider.kept import Learned, kept, token
-
-Steps = Mapping[str, tuple[NDArray[np.float64], NDArray[np.int64]]]
-"""Rate stream -> log L (K,) of its components in a window, and the windows since their last step (K,)."""
 
 _STAGES = {"short": "fewer than 14 days are learned", "unpromised": "its days differ too much"}
 
@@ -45,8 +42,7 @@ def counts(sketch: Sketch, stream: str) -> NDArray[np.int64]:
 class Mixes:
     """Detectors of ``topic_mix``, ``language``, ``length``, ``embedding_shift``, ``volume`` and ``combined`` of one model.
 
-    A stream without a baseline has no detector: it is learning. ``combined`` averages the recursions of the streams that may page, two
-    at least; it begins again when one of them does.
+    A stream without a baseline has no detector: it is learning.
     """
 
     def __init__(self, rates: Mapping[str, tuple[float, float]], min_effect: float) -> None:
@@ -56,9 +52,7 @@ class Mixes:
         self.baselines: dict[str, Learned] = {}
         self.shift: EmbeddingShift | None = None
         self.volume: Volume | None = None
-        self.combined: Recursion | None = None
-        self.members: dict[str, NDArray[np.float64]] = {}
-        self._signature: tuple[tuple[str, str], ...] = ()
+        self._combined = Combined()
         self._tokens: dict[str, str] = {}
         self._broken: dict[str, str] = {}
         self._carried: dict[str, Carried] = {}
@@ -77,12 +71,10 @@ class Mixes:
         ``broken``: stream -> why the replay of the accepted windows keeps it from paging.
         """
         self._broken = dict(broken or {})
-        begun = {stream for stream, baseline in mixes.items() if self._renew_mix(stream, baseline)}
-        if self._renew_shift(shift):
-            begun.add("embedding_shift")
-        if self._renew_volume(volume):
-            begun.add("volume")
-        members: dict[str, NDArray[np.float64]] = {stream: weights for stream, (_, weights) in rated.items()}
+        begun = {
+            stream for stream, baseline in {**mixes, "embedding_shift": shift, "volume": volume}.items() if self._renew(stream, baseline)
+        }
+        members = {stream: weights for stream, (_, weights) in rated.items()}
         if "topic_mix" in self.mixes and self.may_page("topic_mix"):
             members["topic_mix"] = mixture(self.baselines["topic_mix"].share.shape[1])  # type: ignore[union-attr]
         if self.shift is not None and self.may_page("embedding_shift"):
@@ -92,43 +84,29 @@ class Mixes:
             *((stream, self.token(stream)) for stream in members if stream not in rated),
             *((("combined", "tickets only"),) if "combined" in self._broken else ()),
         )
-        if signature != self._signature:
-            self._signature, self.members = signature, members
-            self.combined = self._together() if len(members) > 1 else None
+        ticket, page = self._rates["combined"]
+        if self._combined.renew(members, signature, (ticket, 0.0 if "combined" in self._broken else page)):
             self._carried.pop("combined", None)
             begun.add("combined")
         return begun
 
-    def _renew_mix(self, stream: str, baseline: TopicBaseline | None) -> bool:
+    def _renew(self, stream: str, baseline: Learned | None) -> bool:
+        """Put the baseline of one stream in force; whether it tells another null from before."""
         if not self._is_new(stream, baseline):
             return False
         self._carried.pop(stream, None)
-        self.mixes.pop(stream, None)
         self.baselines.pop(stream, None)
         if baseline is not None:
             self.baselines[stream] = baseline
-            ticket, page = self._allowed(stream)
-            self.mixes[stream] = TopicMix.fit(baseline, ticket_rate=[ticket], page_rate=[page], min_effect=self._min_effect)
-        return True
-
-    def _renew_shift(self, baseline: EmbeddingBaseline | None) -> bool:
-        if not self._is_new("embedding_shift", baseline):
-            return False
-        self.shift = None
-        self.baselines.pop("embedding_shift", None)
-        if baseline is not None:
-            self.baselines["embedding_shift"] = baseline
-            self.shift = EmbeddingShift.fit(baseline, *self._allowed("embedding_shift"))
-        return True
-
-    def _renew_volume(self, baseline: VolumeBaseline | None) -> bool:
-        if not self._is_new("volume", baseline):
-            return False
-        self.volume = None
-        self.baselines.pop("volume", None)
-        if baseline is not None:
-            self.baselines["volume"] = baseline
-            self.volume = Volume.fit(baseline, self._rates["volume"][0])
+        ticket, page = self._allowed(stream)
+        if stream == "embedding_shift":
+            self.shift = EmbeddingShift.fit(baseline, ticket, page) if isinstance(baseline, EmbeddingBaseline) else None
+        elif stream == "volume":
+            self.volume = Volume.fit(baseline, ticket) if isinstance(baseline, VolumeBaseline) else None
+        else:
+            self.mixes.pop(stream, None)
+            if isinstance(baseline, TopicBaseline):
+                self.mixes[stream] = TopicMix.fit(baseline, ticket_rate=[ticket], page_rate=[page], min_effect=self._min_effect)
         return True
 
     def _is_new(self, stream: str, baseline: Learned | None) -> bool:
@@ -141,12 +119,6 @@ class Mixes:
         ticket, page = self._rates[stream]
         return ticket, page if self.may_page(stream) else 0.0
 
-    def _together(self) -> Recursion:
-        weights = np.concatenate([weights / len(self.members) for weights in self.members.values()])
-        ticket, page = self._rates["combined"]
-        page = 0.0 if "combined" in self._broken else page
-        return Recursion.fit(ticket_rate=[ticket], page_rate=[page], weights=weights)
-
     def token(self, stream: str) -> str:
         """What tells the baseline of a stream from another; empty without one."""
         return self._tokens.get(stream, "")
@@ -157,14 +129,16 @@ class Mixes:
             stream in self.mixes
             or (stream == "embedding_shift" and self.shift is not None)
             or (stream == "volume" and self.volume is not None)
-            or (stream == "combined" and bool(self.combined))
+            or (stream == "combined" and self._combined.recursion is not None)
         )
 
     def may_page(self, stream: str) -> bool:
         """Whether the budget of pages holds for the stream now."""
         if stream in self._broken:
             return False
-        return (stream == "combined" and self.combined is not None) or (stream in self.baselines and self.baselines[stream].may_page)
+        if stream == "combined":
+            return self._combined.recursion is not None
+        return stream in self.baselines and self.baselines[stream].may_page
 
     def knows(self, carried: Carried) -> bool:
         """Whether there is something to hold the counts of ``carried`` against."""
@@ -173,7 +147,7 @@ class Mixes:
     def why(self, stream: str) -> str | None:
         """What keeps a stream from paging."""
         if stream == "combined":
-            return self._broken.get(stream) if self.combined else "fewer than two streams may page"
+            return self._broken.get(stream) if self.has(stream) else "fewer than two streams may page"
         if not self.has(stream):
             return "no baseline of it is accepted"
         return _STAGES.get(self.baselines[stream].stage) or self._broken.get(stream)
@@ -221,40 +195,23 @@ class Mixes:
     def update(self, sketch: Sketch, hour: int, rated: Steps) -> dict[str, Evidence]:
         """One closed window with prompts: what each stream that is tested says, arrays of one."""
         said: dict[str, Evidence] = {}
-        steps: dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]] = {
-            stream: rated[stream] for stream in rated if stream in self.members
-        }
+        steps = dict(rated)
         for stream in MIXES:
             if (detector := self.mixes.get(stream)) is None:
                 continue
             ratio, elapsed = detector.increments(counts(sketch, stream)[None], hour)
             said[stream] = detector.step(ratio, elapsed)
-            if stream in self.members:
-                steps[stream] = ratio[:, 0], np.repeat(elapsed, len(ratio))
+            steps[stream] = ratio[:, 0], np.repeat(elapsed, len(ratio))
             self._carried[stream] = self._carrier(stream, detector, said[stream])
         if self.shift is not None and sketch.fourier.size:
             ratio, since = self.shift.increments(hour, int(sketch.n), sketch.fourier)
             said["embedding_shift"] = self.shift.recursion.update(ratio, since)
-            if "embedding_shift" in self.members:
-                steps["embedding_shift"] = ratio[:, 0], since[:, 0]
-        if self.combined is not None:
-            said["combined"] = self._combine(self.combined, steps)
+            steps["embedding_shift"] = ratio[:, 0], since[:, 0]
+        if together := self._combined.update(steps):
+            said["combined"], member = together
+            if member is not None:
+                self._carried["combined"] = self._carried.get(member, Carried(member))
         return said
-
-    def _combine(self, combined: Recursion, steps: Steps) -> Evidence:
-        size = {stream: weights.size for stream, weights in self.members.items()}
-        still = {stream: (np.zeros(k), np.zeros(k, np.int64)) for stream, k in size.items()}
-        parts = [steps.get(stream, still[stream]) for stream in self.members]
-        ratio, elapsed = np.concatenate([part[0] for part in parts])[:, None], np.concatenate([part[1] for part in parts])[:, None]
-        evidence = combined.update(ratio, elapsed)
-        level = 0 if evidence.ticket[0] and not evidence.page[0] else int(combined.rates[1, 0] > 0)
-        held = combined.held()[level, :, 0]
-        bounds = np.cumsum(list(size.values()))[:-1]
-        totals = [float(part.sum()) for part in np.split(held, bounds)]
-        if max(totals) > 0:
-            member = list(self.members)[int(np.argmax(totals))]
-            self._carried["combined"] = self._carried.get(member, Carried(member))
-        return evidence
 
     def _carrier(self, stream: str, detector: TopicMix, said: Evidence) -> Carried:
         ticket_only = bool(said.ticket[0] and not said.page[0]) or not detector.recursion.rates[1, 0]
@@ -268,7 +225,7 @@ class Mixes:
         if stream in self._carried:
             return self._carried[stream]
         if stream == "combined":
-            return self.carried(next(iter(self.members)))
+            return self.carried(next(iter(self._combined.members)))
         baseline = self.baselines.get(stream)
         return Carried(stream, int(baseline.share.sum(axis=0).argmax())) if isinstance(baseline, TopicBaseline) else Carried(stream)
 
@@ -283,8 +240,7 @@ class Mixes:
             "rates": {stream: list(rates) for stream, rates in self._rates.items()},
             "tokens": {stream: self.token(stream) for stream in detectors},
             "detectors": {stream: encode_state(kept(detector.snapshot())) for stream, detector in detectors.items()},
-            "signature": [list(part) for part in self._signature],
-            "combined": self.combined and encode_state(self.combined.snapshot()),
+            "combined": self._combined.to_json(),
             "carried": {stream: list(carried) for stream, carried in self._carried.items()},
         }
 
@@ -296,9 +252,7 @@ class Mixes:
             if same[stream] and state["tokens"][stream] == self.token(stream):
                 self._load(stream, decode_state(saved))
                 begun.discard(stream)
-        together = state["signature"] == [list(part) for part in self._signature]
-        if same["combined"] and together and self.combined is not None and state["combined"]:
-            self.combined = Recursion.restore(decode_state(state["combined"]))
+        if same["combined"] and self._combined.load(state["combined"]):
             begun.discard("combined")
         self._carried = {stream: Carried(*carried) for stream, carried in state["carried"].items() if stream not in begun}
         return begun

@@ -10,7 +10,7 @@ from service.decider.learning import BaselineView
 from service.decider.probing.deployments import Deployment
 from service.decider.probing.view import GateState, ProbeView, SuiteView
 from service.metrics import Timing
-from service.records import Incident, Verdict
+from service.records import Advice, Incident, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,7 @@ class DeciderSnapshot:
         joined: open ones that are part of one of these.
         probes, suites, gates: what is known of canary probes; empty without any.
         deployments: those announced, oldest first.
+        advice: (model, slice) -> what a gateway is advised; slices only where it differs from that of their model, which is slice "".
         shadows, shadow_streams: the same of the models' second bundles, where they have one.
         shadow_opened: (model, slice, stream, level) -> incidents a shadow would have opened since it is one.
         former: model -> digest of the bundle that was in force before the last promotion, where it was not rolled back.
@@ -143,3 +144,4 @@ class DeciderSnapshot:
     suites: Sequence[SuiteView] = ()
     gates: Sequence[GateState] = ()
     deployments: Sequence[Deployment] = ()
+    advice: Mapping[tuple[str, str], Advice] = field(default_factory=dict)

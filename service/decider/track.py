@@ -242,15 +242,10 @@ class Track:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of :meth:`to_json`."""
-        windows = decode_array(state["windows"])
-        if "p_values" not in (windows.dtype.names or ()):  # kept before these were
-            older, windows = windows, np.zeros(windows.size, self._windows.rows.dtype)
-            for name in older.dtype.names or ():
-                windows[name] = older[name]
-        self._windows.load(windows)
+        self._windows.load(decode_array(state["windows"]))
         self._sums = None
-        if sums := state.get("sums"):
-            rows = decode_array(sums)
+        if state["sums"]:
+            rows = decode_array(state["sums"])
             self._sums = Ring(rows.dtype, SUMS)
             self._sums.load(rows)
         self._recent = None
@@ -258,12 +253,11 @@ class Track:
         if state["tables"]:
             columns = {name: decode_array(table) for name, table in state["tables"].items()}
             rows = np.zeros(len(columns["topic_mix"]), _kinds(self._mixes, [columns[stream].shape[1] for stream in self._mixes]))
-            rows["usual"] = True  # of a state that did not say
             for name, column in columns.items():
                 rows[name] = column
             self._tables = Ring(rows.dtype, self._kept)
             self._tables.load(rows)
-            self._usual = decode_array(state["usual"]) if "usual" in state else np.zeros(columns["topic_mix"].shape[1], np.int64)
+            self._usual = decode_array(state["usual"])
 
 
 def _kinds(streams: Sequence[str], sizes: Sequence[int]) -> np.dtype[Any]:

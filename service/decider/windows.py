@@ -222,7 +222,7 @@ class OpenWindows:
             windows._open.setdefault(start, {})[DeltaKey(bundle, model, slice_, start)] = decode_sketch(sketch)
         windows._order, windows._held = sorted(windows._open), len(state["open"])
         windows._partitions = {name: _Partition(**partition) for name, partition in state["partitions"].items()}
-        windows._workers, windows._named = dict(state["workers"]), state.get("named", -math.inf)
+        windows._workers, windows._named = dict(state["workers"]), state["named"]
         windows.watermark, windows.clock, windows.lost = state["watermark"], state["clock"], state["lost"]
         windows.late, windows.refused = dict(state["late"]), dict(state["refused"])
         return windows

@@ -12,10 +12,11 @@ import typer
 from typer.core import TyperGroup
 
 from service.errors import ConfigError, DataError
-from service.main import baseline, bundle, expect, incident, packs, remote, topics
+from service.main import baseline, bundle, deployed, expect, gate, incident, packs, probes, remote, topics
 
 FAILED, USAGE, REACHED = 1, 2, 3
-"""Exit statuses beside 0: failed; usage or configuration; a --fail-on level was reached, or probes were worse than their record."""
+"""Exit statuses beside 0: failed; usage or configuration; a --fail-on level was reached, or probes were worse than their record. `gate`
+has one more, :data:`service.main.gate.INCONCLUSIVE`."""
 
 
 class Commands(TyperGroup):
@@ -78,8 +79,11 @@ app.add_typer(bundle.app, name="bundle")
 app.add_typer(topics.app, name="topics")
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(packs.app, name="pack")
+app.add_typer(probes.app, name="probe")
 app.add_typer(incident.app, name="incident")
 app.command()(expect.expect)
+app.command()(deployed.deployed)
+app.command()(gate.gate)
 
 Files = Annotated[list[Path], typer.Argument(help="Files: .jsonl, .csv, .parquet, also .gz and .zst.", show_default=False)]
 TextField = Annotated[
@@ -222,37 +226,6 @@ def check_config(
     from service.main.check import check
 
     if not check(file, connect, show):
-        raise typer.Exit(FAILED)
-
-
-@app.command()
-def probe(
-    config: Annotated[Path, typer.Option(help="Configuration file: targets, judges, packs.", show_default=False)],
-    pack: Annotated[
-        str | None, typer.Option(help="Only this pack: a built-in name or a YAML file. Unset: those of the configuration.")
-    ] = None,
-    suite: Annotated[str | None, typer.Option(help="Only this suite: SUITE or PACK/SUITE.")] = None,
-    target: Annotated[str | None, typer.Option(help="Only this live target.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write one JSON line per answer.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML for CI.")] = None,
-) -> None:
-    """Ask one round of probes now, grade it, and hold it against the record. It needs no running service, and is no evidence for one.
-
-    Status 0: every round is complete and nothing is worse than its record. 1: a round could not be completed. 3: more bad answers than the
-    record in the history allows; where there is no record (400 graded answers of the same model, pack and graders) any bad answer.
-
-    Examples:
-
-        tiltmeter probe --config tiltmeter.yaml
-
-        tiltmeter probe --config tiltmeter.yaml --suite golden/own --target live --out answers.jsonl --junit probes.xml
-    """
-    from service.main.probe_command import probe_now
-
-    finding = probe_now(config, pack, suite, target, out, junit)
-    if finding.beyond:
-        raise typer.Exit(REACHED)
-    if finding.incomplete:
         raise typer.Exit(FAILED)
 
 

@@ -13,7 +13,7 @@ from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
-from service.main import probe_readings, shadows
+from service.main import probe_readings, probe_records, shadows
 from service.main.extraction import differences
 from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerCounts, WorkerReading
 from service.pipeline.snapshot import PipelineSnapshot
@@ -95,6 +95,8 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
             for row in baselines(model, decider.shadow_streams, config.windows.length, config.detection.min_effect)
         ],
         bundles=shadows.in_force(decider),
+        deployments=probe_records.deployments(decider),
+        probe_records=probe_records.records(decider),
     )
 
 

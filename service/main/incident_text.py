@@ -21,6 +21,8 @@ def details(row: Mapping[str, Any]) -> Iterator[str]:
     yield f"  share     {words.share(row['reference'])} -> {words.share(row['value'])} when it opened"
     yield f"  evidence  10^{row['log10_evidence']:.1f} of the 10^{row['log10_threshold']:.1f} that a {row['level']} needs"
     yield f"  owner     {row['owner']}; {seen}"
+    if before := row.get("deployment"):
+        yield f"  deployed  {before['revision']}, {words.clock(before['time'])} by {before['actor']}: {before['reason']}"
     for part in row["explanation"].split("; "):
         yield f"  - {part}"
     yield from _p_values(row)

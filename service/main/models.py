@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from service.api.state import Answer, UnscorableError
+from service.api.state import UNADVISED, Answer, UnscorableError
 from service.config import Compute, Config, Model
 from service.decider.decider import Watched
 from service.errors import ConfigError
-from service.records import Prompt, Scores
+from service.records import Advice, Prompt, Scores
 from service.source.decode import Decoder, Rejection
 
 if TYPE_CHECKING:
@@ -133,11 +133,13 @@ class OneByOne:
 
     Attributes:
         in_force: model name -> digest of the bundle in force, None where that is not known here.
+        advise: model name, slice -> what a gateway is advised about it.
     """
 
     def __init__(self, models: Models, graphs: Graphs, decoder: Decoder) -> None:
         self._models, self._graphs, self._decoder = models, graphs, decoder
         self.in_force: Callable[[str], str | None] = lambda model: None
+        self.advise: Callable[[str, str], Advice] = lambda model, slice: UNADVISED
         self._lock = threading.Lock()
 
     def __call__(self, record: Mapping[str, Any]) -> Answer:
@@ -160,6 +162,7 @@ class OneByOne:
             topic=bundle.topics[topic].words if topic >= 0 else (),
             tokens=int(scores.tokens[0]),
             truncated=bool(scores.truncated[0]),
+            advice=self.advise(prompt.model_name, prompt.slice),
         )
 
 

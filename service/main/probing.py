@@ -5,12 +5,14 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Any
 
 from service.canary.runner import Runner
 from service.canary.seams import Seams
 from service.canary.view import SuiteView
+from service.decider.probing.deployments import ANNOUNCED
 from service.ledger.contract import Unavailable
 from service.main.canaries import Canaries
 from service.main.clients import Opened
@@ -27,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 _LOOK = 0.2
 _AUDIT = 500
-"""Commands looked through for the last announced release."""
+"""Commands of a model looked through for the last that changes what its fingerprints are held against."""
 
 DEPLOYED, ACCEPTED = "deployment.add", "probe.accept"
 """Commands after which another model than before is expected; of an acceptance, where it covers the suite."""
@@ -89,9 +91,6 @@ class Probing:
         opened = Opened(self._canaries)
         self.opened = opened
 
-        def announced(model: str, suite: str) -> float | None:
-            return max((entry.time for entry in store.audit(_AUDIT) if _announces(entry, model, suite)), default=None)
-
         def submit(round: Round) -> None:
             self._submit(round_command(round))
 
@@ -101,7 +100,7 @@ class Probing:
             clock=self._clock,
             retry=(Unavailable, OperationalError),
             prepare=lambda: opened.prepare(store.probes),
-            announced=announced,
+            announced=partial(reference_since, store),
             store_text=self._canaries.config.probes.store_text,
             digest_key=self._canaries.key or UNSIGNED,
         )
@@ -140,7 +139,22 @@ async def _follow(stop: threading.Event, ended: asyncio.Event) -> None:
     ended.set()
 
 
-def _announces(entry: AuditEntry, model: str, suite: str) -> bool:
+def reference_since(store: "Store", model: str, target: str, suite: str) -> float | None:
+    """From when on what answers is the reference of a suite's fingerprints; None: from the beginning.
+
+    Since the last acceptance that covers the suite; after a deployment from the moment on at which the decider judges fingerprints again,
+    so that a rollout may take its time. Raises what the database raises.
+    """
+    entries = store.audit(_AUDIT, (DEPLOYED, ACCEPTED), model)
+    return max((since for entry in entries if (since := _renewed(entry, target, suite)) is not None), default=None)
+
+
+def _renewed(entry: AuditEntry, target: str, suite: str) -> float | None:
+    """When a command makes fingerprints of this suite at this target begin again."""
     told = entry.arguments
-    covers = entry.kind == DEPLOYED or (entry.kind == ACCEPTED and told.get("suite") in (None, suite))
-    return covers and told.get("model") == model and not entry.outcome.startswith("refused")
+    if entry.outcome.startswith("refused"):
+        return None
+    if entry.kind == DEPLOYED:
+        return entry.time + ANNOUNCED
+    meant = told.get("target") in (None, target) and told.get("suite") in (None, suite) and told.get("category") is None
+    return entry.time if meant else None

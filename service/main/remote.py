@@ -27,6 +27,14 @@ PATIENCE = 10.0
 _PAUSE = 0.25
 
 
+class Refused(DataError):
+    """The service answered, and said no. ``status``: of HTTP."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def console() -> "Console":
     """Standard output; as wide as a log line where it is no terminal, so that tables are not folded."""
     from rich.console import Console
@@ -45,7 +53,7 @@ def token(file: Path | None) -> str | None:
 
 
 def call(method: str, url: str, path: str, token_file: Path | None = None, body: dict[str, Any] | None = None) -> Any:
-    """One request, answered as JSON. Raises DataError with the service's own words when it refuses or cannot be reached."""
+    """One request, answered as JSON. Raises DataError when it cannot be reached, Refused with the service's own words when it says no."""
     import httpx
 
     secret = token(token_file)
@@ -57,7 +65,10 @@ def call(method: str, url: str, path: str, token_file: Path | None = None, body:
     except (httpx.InvalidURL, UnicodeEncodeError) as error:
         raise ConfigError(f"--url {url}: expected something like {DEFAULT_URL}") from error
     if answer.is_success:
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError:
+            raise DataError(f"{url}{path}: the answer is not JSON; is this `tiltmeter run`?") from None
     try:
         reason = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):
@@ -65,7 +76,7 @@ def call(method: str, url: str, path: str, token_file: Path | None = None, body:
     if answer.status_code == 401:
         came = f"it came from {token_file or 'TILTMETER_TOKEN'}"
         reason = f"{reason}; {came if secret else 'set TILTMETER_TOKEN or give --token-file'}"
-    raise DataError(f"{url}{path}: {answer.status_code}: {reason}")
+    raise Refused(f"{url}{path}: {answer.status_code}: {reason}", answer.status_code)
 
 
 def carry_out(url: str, path: str, token_file: Path | None, body: dict[str, Any]) -> str:

@@ -88,7 +88,7 @@ def build(
         canaries=canaries,
     )
     if score:
-        score.in_force = service.in_force
+        score.in_force, score.advise = service.in_force, service.advise
     return service
 
 

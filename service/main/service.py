@@ -24,7 +24,7 @@ from service.decider.snapshot import DeciderSnapshot
 from service.errors import ConfigError
 from service.ledger.contract import Journal, Ledger, Unavailable
 from service.logging import describe, fields
-from service.main import adapt, connect
+from service.main import adapt, connect, gates
 from service.main.canaries import Canaries
 from service.main.curation import Keeper, judged
 from service.main.housekeeping import Housekeeper
@@ -33,7 +33,7 @@ from service.metrics import Reading
 from service.pipeline.pipeline import Pipeline, Source
 from service.pipeline.scoring import Scoring
 from service.pipeline.snapshot import PipelineSnapshot
-from service.records import Command, Prompt, Scores
+from service.records import Advice, Command, Prompt, Scores
 from service.source.http import HttpSource as Ingest
 
 if TYPE_CHECKING:
@@ -148,6 +148,10 @@ class Service:
         """Digest of the bundle that judges a model; None where no decider runs in this process, or not yet."""
         return next((each.bundle for each in self.decider.models if each.model_name == model), None) if self.decider else None
 
+    def advise(self, model: str, slice_: str) -> Advice:
+        """What a gateway is advised about a prompt of this model and slice."""
+        return gates.advise(self.decider, model, slice_)
+
     def submit(self, command: Command) -> None:
         """Hand a command to the ledger. Raises Unavailable while it cannot be reached."""
         if self._ledger is None:
@@ -206,6 +210,7 @@ class Service:
                 open_writes=open_writes,
                 keep_text=self.config.curation.keep if self._keeper else None,
                 probes=lambda: self.probing.status() if self.probing else None,
+                gates=lambda: gates.rows(self.decider),
                 ask_now=lambda target, suite: self.probing.ask_now(target, suite) if self.probing else None,
                 show_examples=self.config.explain.examples == "redacted",
                 max_body_bytes=self.config.source.max_body_bytes if isinstance(self.config.source, HttpSource) else 0,

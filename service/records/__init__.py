@@ -209,6 +209,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """Whether a gateway should ask another model instead. ``fallback``: None where nothing can be said; ``reason``: why, for people."""
+
+    fallback: bool | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """Something a person should know about, from crossing to recovery.
 

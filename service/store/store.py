@@ -124,9 +124,14 @@ class Store:
         query = _where(sa.select(BASELINES).order_by(BASELINES.c.accepted.desc(), BASELINES.c.flag), BASELINES, None, model_name=model)
         return [BaselineEntry(**row) for row in self._rows(query, limit)]
 
-    def audit(self, limit: int = 100) -> list[AuditEntry]:
-        """Commands and what became of them, newest first."""
-        return [AuditEntry(**row) for row in self._rows(sa.select(AUDIT).order_by(AUDIT.c.time.desc(), AUDIT.c.id), limit)]
+    def audit(self, limit: int = 100, kinds: Sequence[str] = (), model: str | None = None) -> list[AuditEntry]:
+        """Commands and what became of them, newest first; of these kinds, and about this model."""
+        query = sa.select(AUDIT).order_by(AUDIT.c.time.desc(), AUDIT.c.id)
+        if kinds:
+            query = query.where(AUDIT.c.kind.in_(kinds))
+        if model is not None:
+            query = query.where(AUDIT.c.arguments["model"].as_string() == model)
+        return [AuditEntry(**row) for row in self._rows(query, limit)]
 
     def prune(self, before: float) -> Iterator[int]:
         """Delete verdicts, windows and answers to probes from before ``before``; one short transaction for each step taken."""

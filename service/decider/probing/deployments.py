@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 ANNOUNCED = 86400.0
-"""Seconds after an announcement in which fingerprints that changed are no news."""
+"""Seconds after an announcement in which fingerprints that changed are no news; what answers after them is the new reference."""
 
-KEPT = 50
+KEPT = 10
+"""Of each model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,16 @@ class Deployment:
 
 
 class Deployments:
-    """The newest of all models."""
+    """The newest of every model, oldest first."""
 
     def __init__(self) -> None:
         self.all: list[Deployment] = []
 
     def add(self, deployment: Deployment) -> None:
         """Remember one."""
-        self.all = [*self.all, deployment][-KEPT:]
+        mine = [each for each in (*self.all, deployment) if each.model_name == deployment.model_name]
+        others = [each for each in self.all if each.model_name != deployment.model_name]
+        self.all = sorted((*others, *sorted(mine, key=lambda each: each.time)[-KEPT:]), key=lambda each: each.time)
 
     def announced(self, model: str, time: float) -> bool:
         """Whether one of this model was announced lately."""

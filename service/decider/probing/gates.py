@@ -6,7 +6,7 @@ Stage C (production): also the model beats the fallback, asked the same items in
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from detectors import gate as tests
@@ -37,20 +37,26 @@ class Said(NamedTuple):
     reason: str
 
 
-def gate_state(name: str, gate: Gate, probing: Probing, drift: Incidents, config: Config, now: float | None) -> GateState:
-    """What one gate says. ``drift``: incidents of the prompts; ``now``: wall clock, None where only the data move time."""
+def gate_state(
+    name: str, gate: Gate, probing: Probing, drift: Incidents, config: Config, now: float | None, unseen: str | None = None
+) -> GateState:
+    """What one gate says. ``drift``: incidents of the prompts; ``now``: wall clock, None where only the data move time.
+
+    ``unseen``: why the prompts of the model cannot be seen, if so: that none of their incidents is open says nothing then.
+    """
     places = _places(gate, probing, config)
     suites = {place: _suite(probing, place, gate, len(places), now) for place in places}
     missing = [suite for suite in gate.suites if suite not in {place.suite for place in places}]
     said = [*suites.values(), *(Said("inconclusive", f"{suite} is not asked") for suite in missing)]
     if not said:
         said.append(Said("inconclusive", "no probes are asked"))
-    began = [era.since for place in places if (era := probing.suites[place].now)]
-    since = max(began, default=None)
+    began = {f"{place.target}/{place.suite}": era.since if (era := probing.suites[place].now) else None for place in places}
+    since = max((at for at in began.values() if at is not None), default=None)
     if gate.stage == "A":
         said += _open(gate, probing.incidents, ("page",), -math.inf if since is None else since)
     if gate.stage in ("B", "C"):
         said += _sustained(gate, probing, places, drift)
+        said += [Said("inconclusive", f"the prompts are not seen: {unseen}")] if unseen else []
     if gate.stage == "C":
         said.append(_beats_fallback([probing.suites[place] for place in places]))
     outcomes = {one.outcome for one in said}
@@ -64,12 +70,14 @@ def gate_state(name: str, gate: Gate, probing: Probing, drift: Incidents, config
         reasons=tuple(one.reason for one in shown),
         since=since,
         streams={f"{place.target}/{place.suite}": one.outcome for place, one in suites.items()},
+        last=max((last for place in places if (last := probing.suites[place].last) is not None), default=None),
+        began=began,
     )
 
 
-def gate_states(probing: Probing, drift: Incidents, config: Config, now: float | None) -> tuple[GateState, ...]:
-    """Every gate of the configuration."""
-    return tuple(gate_state(name, gate, probing, drift, config, now) for name, gate in config.gates.items())
+def gate_states(probing: Probing, drift: Incidents, config: Config, now: float | None, unseen: Mapping[str, str]) -> tuple[GateState, ...]:
+    """Every gate of the configuration. ``unseen``: model -> why its prompts cannot be seen."""
+    return tuple(gate_state(name, gate, probing, drift, config, now, unseen.get(gate.model)) for name, gate in config.gates.items())
 
 
 def _places(gate: Gate, probing: Probing, config: Config) -> list[Place]:

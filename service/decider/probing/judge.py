@@ -18,7 +18,7 @@ from service.decider.incidents import Incidents
 from service.decider.incidents import Place as Where
 from service.decider.probing import words
 from service.decider.probing.counting import Counted, count
-from service.decider.probing.deployments import ANNOUNCED, Deployment, Deployments
+from service.decider.probing.deployments import Deployments
 from service.decider.probing.layout import Place, Planned, plan
 from service.decider.probing.stream import NO_ROWS, Stream
 from service.decider.probing.suite import Suite
@@ -179,35 +179,17 @@ class Probing:
             if not self.incidents.levels(stream.planned.key):
                 stream.after = time
 
-    def deployed(self, deployment: Deployment) -> str:
-        """Somebody announces a deployment: what fingerprints have seen so far speaks of the model before."""
-        self.deployments.add(deployment)
-        for stream in self.streams.values():
-            if stream.planned.of.kind == "fingerprint" and stream.planned.of.model_name == deployment.model_name:
-                stream.renew(deployment.time)
-        return f"fingerprints that change within {ANNOUNCED / 3600:.0f} h are no news"
+    def end_all(self, stream: Stream, actor: str, time: float, verdict: str, reason: str) -> None:
+        """Close every incident of a stream."""
+        for level in self.incidents.levels(stream.planned.key):
+            self.end(Where(*stream.planned.key, level), actor, time, verdict, reason)
 
-    def accept(self, command: Command) -> str:
-        """Take what answers now as the record of a model's suites. Raises Refused."""
-        wanted = {name: command.arguments.get(name) for name in ("model", "target", "suite", "category")}
-        if not isinstance(wanted["model"], str) or not wanted["model"]:
-            raise Refused("model must be given")
-        done, answers = 0, 0
-        for stream in self.streams.values():
-            of = stream.planned.of
-            named = {"model": of.model_name, "target": of.target, "suite": of.suite, "category": of.category}
-            if stream.paired or any(value not in (None, named[name]) for name, value in wanted.items()):
-                continue
-            tally = stream.record.accept(command.time, command.actor, str(command.arguments.get("reason") or ""))
-            if tally is None:
-                continue
-            done, answers = done + 1, answers + tally.n
-            stream.renew(tally.last)
-            for level in self.incidents.levels(stream.planned.key):
-                self.end(Where(*stream.planned.key, level), command.actor, command.time, "monitor", "a record of probes was accepted")
-        if not done:
-            raise Refused("no probes of this name have answers that could be accepted")
-        return f"accepted as the record: {done} streams, {answers:,} answers"
+    def acceptable(self, stream: Stream) -> bool:
+        """Whether a person may make what answers now the record: another model is on trial, an incident is open, or there is no record."""
+        record = stream.record
+        if stream.paired or stream.is_fingerprint or record.now is None:
+            return False
+        return record.accepted is None or record.trial is not None or bool(self.incidents.levels(stream.planned.key))
 
     def reference(self, stream: Stream) -> float:
         """Share that is normal: of the record, else what is tested against."""

@@ -64,6 +64,11 @@ class Stream:
         return self.planned.question == "probe_paired"
 
     @property
+    def is_fingerprint(self) -> bool:
+        """Whether it counts what changed against a reference, and so has no record."""
+        return self.planned.of.kind == "fingerprint" and self.planned.question == "probe"
+
+    @property
     def null(self) -> float | None:
         """What the share is held against; None while nothing is known."""
         return _FAIR if self.paired else self.record.null
@@ -125,7 +130,7 @@ class Stream:
         return [row for row in self.rows if row.time >= time]
 
     def _fixed(self) -> float | None:
-        return CHANGED if self.planned.of.kind == "fingerprint" and self.planned.question == "probe" else None
+        return CHANGED if self.is_fingerprint else None
 
     def _begin(self) -> None:
         """A detector without evidence, where there is something to test against."""

@@ -43,7 +43,8 @@ class ProbeView:
         base: share of bad answers of the base model, asked the same items in the same rounds; None where it was not asked.
         attack: ``share`` is an attack success rate.
         null: share held against, minimum effect included.
-        record: in force; trial: what answers now, if that is another model.
+        record: in force; trial: what answers now, if that is another model; now: what answers now, whichever model that is;
+            acceptable: an acceptance would take it.
         rounds: complete ones since the model that answers now began to; series: the newest, oldest first.
         why: what keeps it from paging that could.
     """
@@ -74,6 +75,8 @@ class ProbeView:
     why: str | None
     latest: Verdict | None
     series: Sequence[Row]
+    now: RecordView | None = None
+    acceptable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,9 @@ class GateState:
     Attributes:
         verdict: fail when any of its questions is answered badly, pass when all are answered well, else inconclusive.
         reasons: what stands against a pass, worst first; of a pass what was shown.
-        since: when the model that answers now began to; None before the first round.
+        since: when the model that answers now began to; last: end of the newest round; both None before the first round.
         streams: suite -> pass, fail or inconclusive.
+        began: suite -> when the model that answers it now began to; suites are asked at different times, and ``since`` is the newest.
     """
 
     name: str
@@ -121,6 +125,8 @@ class GateState:
     reasons: Sequence[str] = ()
     since: float | None = None
     streams: Mapping[str, str] = field(default_factory=dict)
+    last: float | None = None
+    began: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def probe_views(probing: Probing, blind: Collection[str], now: float | None) -> tuple[ProbeView, ...]:
@@ -167,6 +173,8 @@ def _view(probing: Probing, stream: Stream, blind: bool, now: float | None) -> P
         why=stream.why,
         latest=probing.latest.get(planned.key),
         series=tuple(stream.rows),
+        now=_tally(record.now),
+        acceptable=probing.acceptable(stream),
     )
 
 

@@ -78,6 +78,8 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
     ("/v1/probes", {"suite": "golden/own"}),
     ("/v1/expectations", {"model": "support-bot", "topic": "1", "until": "2026-03-02T00:00:00Z", "reason": "r"}),
     ("/v1/bundles", {"action": "promote", "model": "support-bot", "reason": "r"}),
+    ("/v1/deployments", {"model": "support-bot", "revision": "r", "reason": "r"}),
+    ("/v1/probes/accept", {"model": "support-bot", "reason": "r"}),
 ]
 
 

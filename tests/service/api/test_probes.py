@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web import TOKEN, connected, make
+from web import NOW, TOKEN, connected, make, status
 
 from probe_rows import result, round_
+from service.api.view import Answers, ProbeRecord
 from service.store import Store
 
 pytestmark = pytest.mark.asyncio
@@ -60,3 +61,29 @@ async def test_rounds_are_for_everybody_and_answers_need_the_token(tmp_path: Pat
         rows = (await client.get("/v1/probes/results", headers=AUTH)).json()["results"]
         assert [(row["item"], row["output"]) for row in rows] == [("q1", "größe")]
     store.close()
+
+
+async def test_records_are_for_everybody_and_an_acceptance_becomes_a_command() -> None:
+    record, now = Answers("key-1", "m1", 400, 20, NOW - 9000, 0.09, "learned", "the first answers"), Answers("key-2", "m2", 40, 9, NOW - 60)
+    rows = [
+        ProbeRecord("support-bot", "live", suite, "", "probe", "ok", record, now, on_trial=True, acceptable=True)
+        for suite in ("p/s", "p/t")
+    ]
+    stage = make()
+    stage.state["status"] = status(probe_records=rows)
+    async with connected(stage) as client:
+        only = {"suite": "p/t", "model": "support-bot", "target": "live"}
+        (row,) = (await client.get("/v1/probes/records", params=only)).json()["records"]
+        assert (row["suite"], row["record"]["bound"], row["now"]["bad"], row["on_trial"]) == ("p/t", 0.09, 9, True)
+        assert (await client.get("/v1/probes/records", params={"target": "other"})).json() == {"records": []}
+        body = {"model": "support-bot", "suite": "p/s", "reason": "wanted", "actor": "ada"}
+        assert (await client.post("/v1/probes/accept", json=body)).status_code == 401
+        for wrong, code in (({"reason": ""}, 422), ({"suit": "p/s"}, 422), ({"model": "other"}, 404)):
+            assert (await client.post("/v1/probes/accept", json=body | wrong, headers=AUTH)).status_code == code
+        assert stage.commands == []
+        assert (await client.post("/v1/probes/accept", json=body, headers=AUTH)).status_code == 202
+        assert (await client.post("/v1/probes/accept", json={"model": "support-bot", "reason": "all"}, headers=AUTH)).status_code == 202
+    assert [(c.kind, c.actor, dict(c.arguments)) for c in stage.commands] == [
+        ("probe.accept", "ada", {"model": "support-bot", "suite": "p/s", "reason": "wanted"}),
+        ("probe.accept", "api", {"model": "support-bot", "reason": "all"}),
+    ]

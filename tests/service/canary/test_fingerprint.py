@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from service.canary.fingerprint import REFERENCE, compare
+from service.canary.fingerprint import REFERENCE, compare, reference_of
 from service.records.probes import Counts, Print
 
 ITEMS = 6
@@ -47,3 +47,10 @@ def test_what_is_passive_needs_one_round() -> None:
     assert compare([], rounds(1, 2), 5) == {}
     assert set(compare(rounds(5, 1), rounds(4, 2), REFERENCE)) == {"identity", "tokens"}
     assert set(compare(rounds(5, 1), rounds(9, 2), REFERENCE + 1)) == {"identity", "tokens"}
+
+
+def test_a_model_swapped_while_the_reference_fills_is_no_part_of_it() -> None:
+    one, two, again = rounds(2, 1), rounds(2, 2, model="m2"), rounds(3, 3)
+    assert reference_of([*one, *two, *again]) == [*one, *again[:ITEMS]]
+    assert reference_of([]) == []
+    assert compare(reference_of([*one, *two]), two, 1)["identity"] == Counts(ITEMS, ITEMS)

@@ -12,7 +12,7 @@ from service.probes.window import Window
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC).timestamp()
 names = st.text("abc/", min_size=1, max_size=8)
-intervals = st.one_of(st.floats(2, 90), st.sampled_from([60.0, 3600.0, 86_400.0, 7 * 86_400.0]))
+intervals = st.one_of(st.floats(2, 90), st.sampled_from([60.0, 3600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0]))
 
 
 @given(names, intervals, st.floats(0, 1), st.floats(1e9, 2e9))

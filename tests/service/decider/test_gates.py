@@ -33,6 +33,7 @@ def test_a_release_that_is_not_worse_passes_and_one_that_is_better_is_told() -> 
     assert same.gate().verdict == "pass"
     assert same.gate().streams == {"live/golden/facts": "pass"}
     assert same.gate().since == pytest.approx(same.now - 30 * 3600)
+    assert same.gate().began == {"live/golden/facts": same.gate().since}
     better = released(0.005)
     assert better.gate().verdict == "pass"
     assert better.gate().reasons[0].endswith(": better")
@@ -97,6 +98,13 @@ def test_stage_b_wants_safety_a_day_and_nothing_open() -> None:
         bad.hour += 1
     assert bad.gate().verdict == "fail"
     assert any(reason.startswith("a page is open: probe live/injection/mail/planted") for reason in bad.gate().reasons)
+
+
+def test_stage_b_is_not_passed_while_prompts_are_not_seen() -> None:
+    fine = released(0.1, FACTS, ATTACK, stage="B")
+    picture = fine.decider.picture(active=True, now=fine.now, blind=("no worker has reported for 900 s",))
+    assert picture.gates[0].verdict == "inconclusive"
+    assert picture.gates[0].reasons == ("the prompts are not seen: no worker has reported for 900 s",)
 
 
 def test_stage_b_holds_cost_and_latency_against_the_record() -> None:

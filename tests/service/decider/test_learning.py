@@ -180,9 +180,9 @@ def test_a_promise_that_the_replay_breaks_costs_the_page_of_that_stream_alone(mo
 
 
 def test_hours_without_their_windows_are_not_promised() -> None:
-    """A state written before windows were kept one by one."""
+    """Of rows that come without them."""
     state, again = json.loads(saved(taught(28))), learning()
-    state["history"].pop("recording")
+    state["history"]["recording"] = None
     again.load(state)
     outcome = again.accept("ada", 5.0, "as it is")
     for stream in PAGING:

@@ -132,18 +132,6 @@ def test_a_restored_decider_says_the_same():
     assert production.verdicts == restored.verdicts
 
 
-def test_a_state_from_before_there_were_words_is_read():
-    production = Production().play(3, LOUD, strange=30, prompts=30, refund=24)
-    saved = json.loads(zlib.decompress(production.decider.snapshot()))
-    del saved["models"]["bot"]["spoken"]
-    for track in saved["models"]["bot"]["tracks"].values():
-        del track["usual"], track["tables"]["usual"]
-    saved["windows"]["open"] = [[*key, value[:-1]] for *key, value in saved["windows"]["open"]]
-    production.decider.restore(zlib.compress(json.dumps(saved).encode()))
-    production.play(40, LOUD, strange=30, prompts=30, refund=24)
-    assert production.told() == {"a new topic about: refund"}
-
-
 def test_what_is_kept_is_bounded_and_what_leaves_it_was_usual():
     spoken_ = Spoken(10)
     for i in range(KEPT + 100):

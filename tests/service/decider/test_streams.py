@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from decider_log import Log, history, settings, sketch, watched
-from numpy.lib.recfunctions import repack_fields as repack
 
 from benchmarks.decider import BUNDLE, MODEL, MONDAY, World
 from detectors.features import FEATURES
@@ -17,7 +16,6 @@ from service.config import Config
 from service.decider.budget import MIXES, PAGING, SLICED, TICKETS, full_rates, layout, shares
 from service.decider.closed import Closed
 from service.decider.decider import Decider, Watched
-from service.decider.encoding import decode_array, decode_packed, encode_array, encode_packed
 from service.records import DeltaKey, Entry, Incident, Progress, Report
 
 HOUR = 3600
@@ -224,29 +222,6 @@ def test_an_incident_holds_the_p_values_before_and_since_and_so_do_verdicts_whil
     assert "mostly in tenant-1" in told["", "ood_share"].explanation
     assert told["tenant-0", "ood_share"].p_values_after is None
     assert whole.grew == []
-
-
-def test_what_an_earlier_version_kept_is_read_without_p_values(learned: tuple[int, bytes]) -> None:
-    """Checkpoints of before have no counts by p-value, and no Fourier sums."""
-    state = json.loads(zlib.decompress(learned[1]))
-    track = state["models"][MODEL]["tracks"][""]
-    windows = decode_array(track["windows"])
-    track["windows"] = encode_array(repack(windows[[name for name in windows.dtype.names or () if name != "p_values"]]))
-    del track["sums"]
-    rows = state["models"][MODEL]["learning"]["history"]["rows"]
-    for i, packed in enumerate(rows):
-        whole = decode_array(decode_packed(packed))
-        rows[i] = encode_packed(encode_array(repack(whole[[name for name in whole.dtype.names or () if name != "histogram"]])))
-    production = Production(seed=4)
-    production.start = learned[0]
-    production.decider.restore(zlib.compress(json.dumps(state).encode()))
-    page = last(production.play(8, change=strange_bins))["", "ood_share", "page"]
-    assert page.p_values_after is not None
-    assert page.p_values_after[0] > 0.1
-    production.command("baseline.accept", reason="again", anyway=True)
-    again = production.decider.snapshot()
-    production.decider.restore(again)
-    assert production.decider.snapshot() == again
 
 
 def test_a_slice_has_incidents_of_its_own_and_carries_those_of_the_model(production: Production) -> None:

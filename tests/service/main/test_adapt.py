@@ -25,6 +25,23 @@ def test_a_baseline_accepted_anyway_is_named_on_the_page_and_in_the_api() -> Non
     assert shown.baselines[0].note.startswith("accepted anyway, although 1 of 24 hours")
 
 
+def test_deployments_and_records_of_probes_are_told() -> None:
+    pair, prints = stream(paired=True), stream("fingerprint/tiny", "identity", "fingerprint")
+    rounds = Rounds(pair, prints).run(25, 0.05, base=0.05).run(2, 0.1, base=0.05, key="key-2", of=pair)
+    rounds.log.command("deployment.add", time=rounds.now, model="bot", revision="r2", reason="weekly")
+    shown = adapt.status(rounds.config, process(), rounds.absorb().picture(), None, rounds.now)
+    assert [(each.model_name, each.revision, each.actor, each.reason) for each in shown.deployments] == [("bot", "r2", "ada", "weekly")]
+    rows = {(row.suite, row.stream): row for row in shown.probe_records}
+    names = ("probe_errors", "probe_unscored")
+    assert rows.keys() == {(pair.suite, "probe"), *((suite, name) for suite in (pair.suite, prints.suite) for name in names)}
+    trial = rows[pair.suite, "probe"]
+    assert trial.record is not None
+    assert trial.now is not None
+    assert (trial.record.key, trial.now.key, trial.now.n, trial.on_trial, trial.acceptable) == ("key-1", "key-2", 40, True, True)
+    steady = rows[pair.suite, "probe_errors"]
+    assert (steady.on_trial, steady.acceptable) == (False, False)
+
+
 def test_repeats_that_the_decider_leaves_out_are_exported() -> None:
     decider, log = Decider(watched(), settings()), Log()
     log.delta(START, key="post").delta(START, slice="x", key="post").report(START)

@@ -16,7 +16,7 @@ import uvicorn
 from typer.testing import CliRunner, Result
 from web import NOW, TOKEN, Stage, incident, make, status
 
-from service.api.view import Baseline, InForce
+from service.api.view import Answers, Baseline, Deployed, InForce, ProbeRecord
 from service.main import app
 from service.records import AuditEntry, Command
 
@@ -32,7 +32,7 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
     def walk(path: str, command: object) -> None:
         inner = getattr(command, "commands", None)
-        if inner is None:
+        if inner is None or command.invoke_without_command:
             found[path] = command  # type: ignore[assignment]
         for name, child in (inner or {}).items():
             walk(f"{path} {name}", child)
@@ -42,9 +42,9 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
 
 def test_every_command_of_the_design_is_there() -> None:
-    listed = "fit run demo replay report curate expect check-config probe"
+    listed = "fit run demo replay report curate expect deployed check-config probe gate"
     listed += "|bundle show,verify,list,promote,rollback|topics list,rename|baseline show,learn,accept,reset|incident list,show,ack,close"
-    listed += "|pack check,import"
+    listed += "|pack check,import|probe accept"
     expected = {f"tiltmeter {name}" for name in listed.split("|")[0].split()}
     expected |= {f"tiltmeter {group.split()[0]} {name}" for group in listed.split("|")[1:] for name in group.split()[1].split(",")}
     assert set(commands()) == expected
@@ -252,6 +252,49 @@ def test_a_change_is_announced_and_listed(served: tuple[Stage, str]) -> None:
     }  # fmt: skip
     for mistaken in (given, ("expect", "--url", url), ("expect", "support-bot", "--slice", "a", "--url", url)):
         assert tiltmeter(*mistaken).exit_code == 2
+
+
+def test_a_deployment_is_announced_and_listed(served: tuple[Stage, str]) -> None:
+    stage, url = served
+    assert "nothing was announced" in tiltmeter("deployed", "--list", "--url", url).output
+    announced = tiltmeter("deployed", "support-bot", "--revision", "r7", "--reason", "weekly", "--url", url)
+    assert announced.output == "support-bot: done: deployment.add\n"
+    assert dict(stage.commands[0].arguments) == {"model": "support-bot", "revision": "r7", "reason": "weekly"}
+    told = [Deployed("support-bot", "r7", NOW - 9000, "ci", "weekly"), Deployed("quiet-bot", "q1", NOW, "ada", "hotfix")]
+    stage.state["status"] = status("critical", incidents=(incident(),), deployments=told)
+    listed = tiltmeter("deployed", "--list", "--url", url).output
+    assert listed.index("q1") < listed.index("r7")
+    assert "q1" not in tiltmeter("deployed", "support-bot", "--list", "--url", url).output
+    assert "  deployed  r7, Wed 31 Dec 21:30 UTC by ci: weekly" in tiltmeter("incident", "show", incident().id, "--url", url).output
+    for mistaken in (["--url", url], ["support-bot", "--reason", "r", "--url", url], ["support-bot", "--revision", "r", "--url", url]):
+        assert tiltmeter("deployed", *mistaken).exit_code == 2
+    assert tiltmeter("deployed", "other", "--revision", "r", "--reason", "r", "--url", url).exit_code == 1
+
+
+def test_what_would_be_accepted_of_probes_is_shown_first(served: tuple[Stage, str]) -> None:
+    stage, url = served
+    record, now = Answers("k1", "m1", 400, 20, NOW - 9000, 0.09, "learned"), Answers("k2", "m2", 40, 9, NOW - 60)
+    rows = [
+        ProbeRecord("support-bot", "live", f"p/{suite}", "sums", "probe", "ok", record, now, on_trial=trial, acceptable=trial)
+        for suite, trial in (("old", False), ("new", True))
+    ]
+    judge = ProbeRecord("support-bot", "main", "judge/main", "", "probe_judge", "ticket", record, now, on_trial=False, acceptable=True)
+    stage.state["status"] = status(probe_records=(*rows, judge))
+    looked = tiltmeter("probe", "accept", "support-bot", "--dry-run", "--url", url)
+    assert looked.exit_code == 0, looked.output
+    for said in ("p/new", "sums", "ok, on trial", "20 of 400 (5.0%)", "learned", "9 of 40 (22.5%)", "m2"):
+        assert said in looked.output
+    assert "p/old" not in looked.output
+    assert "judge/main" not in looked.output
+    assert "judge/main" in tiltmeter("probe", "accept", "support-bot", "--suite", "judge/main", "--dry-run", "--url", url).output
+    assert stage.commands == []
+    accepted = tiltmeter("probe", "accept", "support-bot", "--suite", "p/new", "--reason", "wanted", "--url", url)
+    assert accepted.output.endswith("support-bot: done: probe.accept\n")
+    assert dict(stage.commands[0].arguments) == {"model": "support-bot", "suite": "p/new", "reason": "wanted"}
+    assert "no answers wait" in tiltmeter("probe", "accept", "quiet-bot", "--dry-run", "--url", url).output
+    assert tiltmeter("probe", "accept", "support-bot", "--url", url).exit_code == 2
+    assert tiltmeter("probe", "--suite", "p/new", "accept", "support-bot", "--dry-run", "--url", url).exit_code == 2
+    assert "--config: needed" in tiltmeter("probe").output
 
 
 def test_a_wrong_token_is_refused_in_the_services_words(served: tuple[Stage, str], tmp_path: Path) -> None:

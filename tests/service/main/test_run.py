@@ -128,6 +128,7 @@ def test_from_a_post_to_a_verdict_and_over_a_restart(start: Start, config: Path)
     assert (bad.status_code, CANARY in bad.text) == (400, False)
     scored = service.client.post(service.url + "/v1/score", json=prompts(1, CANARY)[0]).json()
     assert 0 < scored["p_value"] <= 1
+    assert scored["advice"] == {"fallback": False, "reason": "no page that wakes people is open, no gate of stage C fails"}
     service.wait(lambda: service.counted() == 10)
     rows = service.get("/v1/windows?slice=").json()["windows"]
     assert {row["model_name"] for row in rows} == {"support-bot"}
@@ -186,6 +187,8 @@ def test_a_second_decider_stands_by_and_exports_no_verdict(start: Start, config:
     assert not re.search(r"tiltmeter_(severity|evidence|stream_state)", second.get("/metrics").text)
     assert "Another process decides" in second.get("/").text
     assert second.post(prompts(1)).status_code == 409
+    assert "another process is the active decider" in second.get("/v1/gates").text
+    assert first.get("/v1/gates").json() == {"gates": []}
     assert first.end() == 0
     second.wait(lambda: second.metric("tiltmeter_decider_active") == 1)
     assert second.metric("tiltmeter_severity", severity="none") == 1
@@ -196,6 +199,9 @@ def test_a_worker_has_no_verdicts(start: Start, config: Path) -> None:
     worker = start(config, "--role", "worker").ready()
     assert worker.post(prompts(4)).json()["counted"] == 4
     assert worker.get("/v1/verdicts").status_code == 404
+    assert worker.get("/v1/gates").status_code == 503
+    advice = worker.client.post(worker.url + "/v1/score", json=prompts(1)[0]).json()["advice"]
+    assert (advice["fallback"], "does not decide" in advice["reason"]) == (None, True)
     assert worker.metric("tiltmeter_decider_active") is None
     assert worker.metric("tiltmeter_prompts_total", model_name="support-bot") == 4
     assert worker.end() == 0

@@ -156,6 +156,11 @@ def test_baselines_and_audit(store: Store) -> None:
     store.upsert([Closed(None, {}, (), (), (row,), (audit,))] * 2)
     assert store.baselines("bot") == [BaselineEntry("bot", "strange", 5.0, "ada", "looks right", "live", 0.03, 0.035, 2.0, 28, "full")]
     assert store.audit() == [AuditEntry("c1", 5.0, "ada", "baseline.accept", {"model": "bot"}, "accepted live")]
+    more = [AuditEntry(f"d{i}", 9.0 + i, "ada", "deployment.add", {"model": "bot" if i % 2 else "two"}, "noted") for i in range(4)]
+    store.upsert([Closed(None, {}, (), (), (), (*more, AuditEntry("x", 99.0, "ada", "incident.ack", {}, "acknowledged")))])
+    assert [entry.id for entry in store.audit(2)] == ["x", "d3"]
+    assert [entry.id for entry in store.audit(kinds=("deployment.add", "baseline.accept"), model="bot")] == ["d3", "d1", "c1"]
+    assert [entry.id for entry in store.audit(1, ("deployment.add",), "two")] == ["d2"]
 
 
 def test_pruning_takes_old_verdicts_and_windows_and_leaves_incidents(store: Store) -> None:
