@@ -94,7 +94,8 @@ class SqlLedger:
         """Forget what lies below the checkpoint however young it is: the next attempt may find room."""
         with self._database.transaction() as connection:
             gone = connection.execute(sa.delete(LOG).where(LOG.c.seq < _judged())).rowcount
-        _log.warning("the ledger is full", extra=fields(let_go=gone))
+        if gone:
+            _log.info("the ledger was full, so what has been judged was let go early", extra=fields(rows=gone))
 
     def _prune(self, connection: sa.Connection, now: float) -> None:
         """Forget keys after 24 h, and log rows below the checkpoint after 24 h."""

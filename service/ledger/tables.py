@@ -128,7 +128,7 @@ class Database:
             if _MAY_PASS.search(line):
                 raise Unavailable(f"ledger {url.database}: {line}") from None
             if self._limit is not None and _FULL.search(line):
-                raise Full(f"ledger {url.database}: {line}; ledger.max_bytes is {self._limit}") from None
+                raise Full(f"ledger {url.database}: no room below ledger.max_bytes until more is judged or old keys expire") from None
             advice = "put this right (free space, permissions) and start again: what was acknowledged is kept"
             raise Unusable(f"ledger {url.database}: {line}; {advice}") from None
 

@@ -62,6 +62,13 @@ def test_objects_are_valid(case, version):
         )
 
 
+def test_the_package_holds_all_that_is_rendered(tmp_path):
+    done = helm.run("package", str(helm.CHART), "--destination", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (package,) = tmp_path.iterdir()
+    assert render("kafka", chart=package) == render("kafka")
+
+
 def test_the_operators_kinds_are_checked_for_typos():
     monitor = of_kind(render("kafka"), "ServiceMonitor")["tiltmeter"]
     spec = {**monitor["spec"], "endpoints": [{**monitor["spec"]["endpoints"][0], "scrapeTimout": "10s"}]}
