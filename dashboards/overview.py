@@ -29,7 +29,8 @@ Panel = stat.Panel | timeseries.Panel | statetimeline.Panel
 def _now() -> list[Panel]:
     severity = tile(
         "Must somebody get up?",
-        "Severity by model and kind of trouble (tiltmeter_severity), with the model's owner. Runbook: docs/runbooks/TiltmeterPage.md.",
+        "Severity by model and kind of trouble (tiltmeter_severity), with the model's owner. Each kind has an alert with a runbook: "
+        "docs/runbooks/how-to-read-a-page.md.",
         "none",
         (q.SEVERITY, "{{model_name}} {{kind}} ({{owner}})"),
         width=8,

@@ -132,8 +132,7 @@ class Recursion:
         """Inverse of :meth:`snapshot`. Raises ValueError for an unknown version or impossible values."""
         require_version(state, VERSION, "recursion")
         rates = np.asarray(state["rates"], np.float64)
-        power = state.get("power", np.array(CAP))  # what was kept before powers were had this one
-        recursion = cls.fit(ticket_rate=rates[:, 0], page_rate=rates[:, 1], weights=state["weights"], power=power)
+        recursion = cls.fit(ticket_rate=rates[:, 0], page_rate=rates[:, 1], weights=state["weights"], power=state["power"])
         recursion.load(state["evidence"])
         return recursion
 

@@ -3,50 +3,59 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from service.records.probes import ProbeResult, Round
-
-Place = tuple[str, str, str, str, str]
-"""Target, role, suite, kind, category."""
+from service.metrics import OF_ANSWERS
+from service.records.probes import ProbeResult, Reply, Round
 
 
 class Totals:
-    """Counters for /metrics. Written by the runner's thread, read by any.
+    """Counters of rounds and their answers. Written by the runner's thread, read by any.
 
     Attributes:
-        outcomes: by place and outcome. failures: by place and kind of failure. errors: by target and error.
+        outcomes: by model, target, role, suite, kind, category and outcome. failures: by model, target, role, suite, kind and failure.
         rounds: by model, target, suite and ``complete`` or the reason. skipped: questions not asked, by model, target, suite and reason.
-        retries, suspect, tokens_in, tokens_out, money: by target.
+        unparsed: labelled answers of which a judge said nothing readable, by judge.
         late: longest delay of a round behind its schedule, in seconds, those begun at the start of the process left out.
     """
 
     def __init__(self) -> None:
-        self.outcomes: Counter[tuple[Place, str]] = Counter()
-        self.failures: Counter[tuple[Place, str]] = Counter()
-        self.errors: Counter[tuple[str, str]] = Counter()
-        self.rounds: Counter[tuple[str, str, str, str]] = Counter()
-        self.skipped: Counter[tuple[str, str, str, str]] = Counter()
-        self.retries: Counter[str] = Counter()
-        self.suspect: Counter[str] = Counter()
-        self.tokens_in: Counter[str] = Counter()
-        self.tokens_out: Counter[str] = Counter()
-        self.money: dict[str, float] = {}
+        self.outcomes: Counter[tuple[str, ...]] = Counter()
+        self.failures: Counter[tuple[str, ...]] = Counter()
+        self.rounds: Counter[tuple[str, ...]] = Counter()
+        self.skipped: Counter[tuple[str, ...]] = Counter()
+        self.unparsed: Counter[str] = Counter()
         self.late = 0.0
 
     def results(self, results: Sequence[ProbeResult]) -> None:
         """Count graded answers."""
         for result in results:
-            place = result.target, result.role, result.suite, result.kind, result.category
-            self.outcomes[place, result.outcome] += 1
+            place = result.model_name, result.target, result.role, result.suite, result.kind
+            self.outcomes[*place, result.category, result.outcome] += 1
             if result.failure:
-                self.failures[place, result.failure] += 1
-            if result.error:
-                self.errors[result.target, result.error] += 1
-            self.retries[result.target] += max(result.attempts - 1, 0)
-            self.suspect[result.target] += result.suspect_cached
-            self.tokens_in[result.target] += result.tokens_in
-            self.tokens_out[result.target] += result.tokens_out
-            self.money[result.target] = self.money.get(result.target, 0.0) + result.cost
+                self.failures[*place, result.failure] += 1
 
     def round(self, round: Round) -> None:
         """Count a round that ended."""
         self.rounds[round.model_name, round.target, round.suite, "complete" if round.complete else round.reason] += 1
+
+
+class Traffic:
+    """Counters of one endpoint, written by its event loop, read by any thread. Calls that were never sent are in none of them."""
+
+    def __init__(self) -> None:
+        self.requests, self.retries, self.suspect_cached, self.tokens_in, self.tokens_out = 0, 0, 0, 0, 0
+        self.errors: Counter[str] = Counter()
+        self.answers, self.first_tokens = OF_ANSWERS, OF_ANSWERS
+
+    def add(self, reply: Reply) -> None:
+        """Count what came of one call; times are of answers only."""
+        self.requests += reply.attempts
+        self.retries += max(reply.attempts - 1, 0)
+        self.suspect_cached += reply.suspect_cached
+        self.tokens_in += reply.tokens_in
+        self.tokens_out += reply.tokens_out
+        if reply.error is None:
+            self.answers = self.answers.add(reply.seconds)
+            if reply.first_token is not None:
+                self.first_tokens = self.first_tokens.add(reply.first_token)
+        elif reply.attempts:
+            self.errors[reply.error] += 1

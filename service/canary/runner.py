@@ -182,6 +182,7 @@ class Runner:
         if not all([await self._seams.patiently(self._history.begin, round, slot.deadline) for round in rounds]):
             return
         counts = await judge.ask()
+        self.totals.unparsed[judge.judge] += counts.unscored
         told = closed(judge, rounds, counts, self._seams.clock())
         await self._keep(told, False, slot.deadline)
 

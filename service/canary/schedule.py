@@ -88,6 +88,18 @@ class Schedule:
             number += 1
         return None
 
+    def missed(self, since: float, now: float, look: int = 100) -> int:
+        """Scheduled rounds after ``since`` whose slot was over at ``now``, of the newest ``look`` slots."""
+        number = int(now // self.interval) + 1
+        while self._begins(number) > now:
+            number -= 1
+        found = 0
+        for slot in map(self.slot, range(number - 1, number - 1 - look, -1)):
+            if slot is not None and slot.scheduled <= since:
+                break
+            found += slot is not None
+        return found
+
     def rounds_a_day(self) -> float:
         """Rounds of an average day: counted over a week where a window restricts them."""
         if self.window is None:

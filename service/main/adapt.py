@@ -13,9 +13,18 @@ from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
-from service.main import probe_readings, probe_records, shadows
+from service.main import probe_readings, probe_records, severities, shadows
 from service.main.extraction import differences
-from service.metrics import VERSION, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, WorkerCounts, WorkerReading
+from service.metrics import (
+    VERSION,
+    AskedReading,
+    DeciderReading,
+    ModelReading,
+    Reading,
+    StreamReading,
+    WorkerCounts,
+    WorkerReading,
+)
 from service.pipeline.snapshot import PipelineSnapshot
 from service.source.decode import Reason
 
@@ -100,7 +109,9 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
     )
 
 
-def reading(process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None) -> Reading:
+def reading(
+    process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None, asked: AskedReading | None = None
+) -> Reading:
     """One scrape."""
     return Reading(
         models=shadows.identities(process.models, process.shadows, decider),
@@ -108,6 +119,7 @@ def reading(process: Process, decider: DeciderSnapshot | None, worker: PipelineS
         inference=process.inference,
         worker=None if process.role == "decider" else _worker(process, worker or PipelineSnapshot()),
         decider=None if process.role == "worker" else _decider(decider, process.decider == "active"),
+        asked=asked,
     )
 
 
@@ -142,11 +154,7 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
         lost_partitions=snapshot.lost_partitions,
         last_verdict={model.model_name: model.last_verdict for model in snapshot.models if model.last_verdict is not None},
         streams=list(_stream_readings(snapshot)),
-        severities=[
-            SeverityReading(model.model_name, kind, model.owner, severity)
-            for model in snapshot.models
-            for kind, severity in model.severity.items()
-        ],
+        severities=list(severities.severities(snapshot)),
         incidents=incidents,
         opened=snapshot.opened,
         shadows=shadows.readings(snapshot),

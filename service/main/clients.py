@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from service.canary.calibration import Calibration
+from service.canary.counting import Traffic
 from service.canary.probe import Asked, Grading, Probe, Side
 from service.canary.runner import Runner
 from service.canary.schedule import Schedule
@@ -34,7 +35,7 @@ class Opened:
     """Clients of every target and judge, and the probes that ask them. Close with :meth:`aclose`.
 
     Attributes:
-        clients: ``targets.<name>`` and ``judges.<name>`` -> client.
+        clients: ``targets.<name>`` and ``judges.<name>`` -> client; traffic: what each was asked since the start.
         probes: what the runner asks.
     """
 
@@ -43,6 +44,7 @@ class Opened:
         endpoints: dict[str, Endpoint] = {f"targets.{name}": each for name, each in config.targets.items()}
         endpoints |= {f"judges.{name}": each for name, each in config.judges.items()}
         self.clients = {name: TargetClient(name.partition(".")[2], each, key=canaries.keys[name]) for name, each in endpoints.items()}
+        self.traffic = {name: Traffic() for name in endpoints}
         self._in_flight = dict.fromkeys(endpoints, 0)
         self._history: ProbeHistory | None = None
         self.sides = {name: self._side(name) for name in config.targets}
@@ -121,7 +123,9 @@ class Opened:
             self._in_flight[name] += 1
             try:
                 await self._keep(name)
-                return await client.ask(call, self._tag(name, run))
+                reply = await client.ask(call, self._tag(name, run))
+                self.traffic[name].add(reply)
+                return reply
             finally:
                 self._in_flight[name] -= 1
                 await self._keep(name)

@@ -2,7 +2,7 @@
 
 from service.decider.probing.view import ProbeView
 from service.decider.snapshot import DeciderSnapshot
-from service.probe_metrics import GateReading, ProbeReading, ProbeStreamReading, ProbeSuiteReading
+from service.metrics import GateReading, ProbeReading, ProbeStreamReading, ProbeSuiteReading
 
 
 def readings(snapshot: DeciderSnapshot) -> ProbeReading:
@@ -10,6 +10,7 @@ def readings(snapshot: DeciderSnapshot) -> ProbeReading:
     return ProbeReading(
         streams=[_stream(view) for view in snapshot.probes],
         suites=[ProbeSuiteReading(view.model_name, view.target, view.suite, view.last, view.gap) for view in snapshot.suites],
+        agreement={view.target: 1 - view.share for view in snapshot.probes if view.stream == "probe_judge" and view.share is not None},
         gates=[GateReading(gate.model_name, gate.name, gate.stage, gate.verdict) for gate in snapshot.gates],
     )
 

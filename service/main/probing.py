@@ -13,10 +13,13 @@ from service.canary.runner import Runner
 from service.canary.seams import Seams
 from service.canary.view import SuiteView
 from service.decider.probing.deployments import ANNOUNCED
+from service.decider.snapshot import DeciderSnapshot
 from service.ledger.contract import Unavailable
+from service.main import asked_readings
 from service.main.canaries import Canaries
 from service.main.clients import Opened
 from service.main.watches import UNSIGNED
+from service.metrics import AskedReading
 from service.probes.target import TargetClient
 from service.records import AuditEntry, Command
 from service.records.probes import Round
@@ -59,6 +62,7 @@ class Probing:
         self.runner: Runner | None = None
         self.opened: Opened | None = None
         self._canaries, self._store, self._submit, self._active, self._clock = canaries, store, submit, active, clock
+        self._since = clock()
 
     def run(self, stop: threading.Event) -> None:
         """The thread's work, until ``stop``."""
@@ -82,6 +86,12 @@ class Probing:
             "suites": [suite_json(view) for view in runner.views()] if runner is not None else [],
             "endpoints": endpoints,
         }
+
+    def reading(self, decider: DeciderSnapshot | None) -> AskedReading:
+        """What /metrics shows of asking."""
+        deciding = decider is not None and decider.active
+        last = {(suite.model_name, suite.target, suite.suite): suite.last for suite in decider.suites} if decider and deciding else None
+        return asked_readings.reading(self._canaries, self.runner, self.opened, last, self._since, self._clock())
 
     async def _run(self, stop: threading.Event) -> None:
         from sqlalchemy.exc import OperationalError

@@ -142,7 +142,8 @@ class Service:
 
     def reading(self) -> Reading:
         """What /metrics shows now."""
-        return adapt.reading(self._process(), self.decider, self.worker)
+        seen = self.decider
+        return adapt.reading(self._process(), seen, self.worker, self.probing.reading(seen) if self.probing else None)
 
     def in_force(self, model: str) -> str | None:
         """Digest of the bundle that judges a model; None where no decider runs in this process, or not yet."""

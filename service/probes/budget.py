@@ -81,13 +81,17 @@ class Budget:
 
     def left(self) -> float:
         """Smallest part of a limit that is still there, 0 to 1; 1 without limits."""
+        return min(self.parts().values(), default=1.0)
+
+    def parts(self) -> dict[str, float]:
+        """``calls``, ``tokens``, ``money`` -> part of the limit that is still there, 0 to 1; those without a limit left out."""
         spent = self.spent()
         limits = (
-            (self._limits.calls, float(spent.calls)),
-            (self._limits.tokens, float(spent.tokens)),
-            (self._limits.money, spent.money),
+            ("calls", self._limits.calls, float(spent.calls)),
+            ("tokens", self._limits.tokens, float(spent.tokens)),
+            ("money", self._limits.money, spent.money),
         )
-        return min((max(1 - used / limit, 0.0) if limit else 0.0 for limit, used in limits if limit is not None), default=1.0)
+        return {name: max(1 - used / limit, 0.0) if limit else 0.0 for name, limit, used in limits if limit is not None}
 
     def _turn_day(self) -> None:
         today = int(self._clock() // DAY)

@@ -162,13 +162,13 @@ def test_quiet_is_quiet_and_critical_reaches_the_pager(scraper: Prometheus, expo
     assert scraper.query('ALERTS{alertname=~"Tiltmeter.+"}') == []
     exporter[0].severity = "critical"
     try:
-        scraper.wait_for('ALERTS{alertname="TiltmeterPage", alertstate="firing"}')
+        scraper.wait_for('ALERTS{alertname="TiltmeterDrift", alertstate="firing"}')
         deadline = time.monotonic() + 30
         while not (alerts := pager.alerts()):
             assert time.monotonic() < deadline, "the alert did not reach Alertmanager"
             time.sleep(0.3)
         labels = alerts[0]["labels"]
-        assert labels["alertname"] == "TiltmeterPage"
+        assert labels["alertname"] == "TiltmeterDrift"
         assert (labels["model_name"], labels["owner"], labels["severity"]) == (MODEL, "support", "critical")
         assert "instance" not in labels
         # 2 in service.metrics.SEVERITIES, 5 in the reversed STATES

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from service import metrics
 from service.metrics import BUCKETS, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, Timing, WorkerReading
-from service.probe_metrics import VERDICTS, GateReading, ProbeReading, ProbeStreamReading, ProbeSuiteReading
+from service.metrics.probes import VERDICTS, GateReading, ProbeReading, ProbeStreamReading, ProbeSuiteReading
 
 MODELS = (ModelReading("support-bot", "b" * 64, "team-a", "e" * 64), ModelReading("quiet-bot", "c" * 64, "team-b", "e" * 64))
 STREAM = StreamReading("support-bot", "ood_share", "page", 0.098, 0.0586, {"ticket": 3.0, "page": 7.2}, {"ticket": 4.0, "page": 5.4})

@@ -83,3 +83,27 @@ def test_what_is_planned_never_exceeds_a_day(suites: list[tuple[int, float, floa
     assert set(found) == {each.name for each in needs}
     used = sum(each.round["live"] * each.rounds_a_day / stretch for each in needs if (stretch := found[each.name]))
     assert used <= 0.9 + 1e-9
+
+
+def test_rounds_that_are_over_and_of_which_nobody_was_told_are_missed() -> None:
+    schedule = Schedule("a", 600.0, 0.1)
+    slots = [schedule.slot(int(NOW // 600) + i) for i in range(5)]
+    first, second, third, fourth, _ = slots
+    assert None not in slots
+    ended = first.scheduled + 30
+    assert schedule.missed(ended, first.deadline) == 0
+    assert schedule.missed(ended, second.deadline - 1) == 0  # it may still come
+    assert schedule.missed(ended, second.deadline + 1) == 1
+    assert schedule.missed(ended, fourth.deadline + 1) == 3
+    assert schedule.missed(third.scheduled + 30, fourth.deadline + 1) == 1
+    assert schedule.missed(fourth.deadline, ended) == 0  # a clock that went back
+
+
+def test_a_closed_window_misses_nothing() -> None:
+    hourly = Schedule("b", 3600.0, 0.1, Window.parse("Mon-Fri 08:00-18:00"), "Europe/Berlin")
+    friday = datetime(2026, 3, 6, 18, 30, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+    monday = datetime(2026, 3, 9, 7, 30, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+    assert hourly.missed(friday, monday) == 0
+    assert hourly.missed(friday, monday + 4 * 3600.0) in (3, 4)  # the first one may have opened with the window
+    minutely = Schedule("c", 60.0, 0.1, Window.parse("Mon-Fri 08:00-18:00"), "Europe/Berlin")
+    assert minutely.missed(friday, monday) == 0

@@ -90,3 +90,11 @@ def test_a_limit_is_passed_by_less_than_what_is_in_flight_costs_beyond_its_estim
     for pair in flying:
         budget.settle(*pair)
     assert budget.spent().tokens <= limit + most_over
+
+
+def test_each_limit_tells_what_is_left_of_it() -> None:
+    budget = Budget(Daily(calls=4, tokens=1000, money=None), clock=Clock())
+    spend(budget, Cost(1, 900, 3.0))
+    assert budget.parts() == {"calls": 0.75, "tokens": pytest.approx(0.1)}
+    assert budget.left() == pytest.approx(0.1)
+    assert Budget(Daily(calls=None), clock=Clock()).parts() == {}

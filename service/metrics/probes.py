@@ -1,9 +1,9 @@
-"""What is exported of canary probes: names, labels, and the samples of one reading. :mod:`service.metrics` joins them with all others."""
+"""What is exported of canary probes: names, labels, and the samples of one reading."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-Sample = tuple[Sequence[str], float]
+from service.metrics.definition import Definition, Sample
 
 STATES = ("blind", "page", "ticket", "learning", "insufficient", "ok")
 VERDICTS = ("pass", "fail", "inconclusive")
@@ -12,25 +12,33 @@ _SUITE = ("model_name", "target", "suite")
 _CATEGORY = (*_SUITE, "category")
 _STREAM = (*_CATEGORY, "stream")
 
-DEFINITIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("tiltmeter_probe_bad_share_ratio", "Share of bad answers over probes.period, or since an open incident's change began.", _STREAM),
-    ("tiltmeter_probe_bad_share_lower_ratio", "Lower end of its 95% interval.", _STREAM),
-    ("tiltmeter_probe_bad_share_upper_ratio", "Upper end of its 95% interval.", _STREAM),
-    ("tiltmeter_probe_attack_success_ratio", "The same of suites of attacks: attacks that succeeded.", _CATEGORY),
-    ("tiltmeter_probe_base_share_ratio", "Share of bad answers of the base model on the same items in the same rounds.", _CATEGORY),
-    ("tiltmeter_probe_record_share_ratio", "Share of bad answers of the accepted record.", _STREAM),
-    ("tiltmeter_probe_record_answers", "Answers of the accepted record.", _STREAM),
-    ("tiltmeter_probe_trial_answers", "Answers of a model that is on trial; absent when none is.", _STREAM),
-    ("tiltmeter_probe_null_ratio", "Share the detector tests against, minimum effect included.", _STREAM),
-    ("tiltmeter_probe_evidence_log10", "Evidence for a change, log10(max(M, 1)), now.", (*_STREAM, "level")),
-    ("tiltmeter_probe_evidence_threshold_log10", "Evidence at which the level is reached; absent when it may not be.", (*_STREAM, "level")),
-    ("tiltmeter_probe_state", "1 for the state the stream is in, 0 for the others.", (*_STREAM, "state")),
-    ("tiltmeter_probe_rounds", "Complete rounds since the model that answers now began to.", _STREAM),
-    ("tiltmeter_probe_group_gap_ratio", "Largest difference of bad shares between two groups of a fairness suite.", _SUITE),
-    ("tiltmeter_probe_last_round_timestamp_seconds", "End of the newest round, complete or not.", _SUITE),
-    ("tiltmeter_gate_verdict", "1 for the verdict of the gate, 0 for the others.", ("model_name", "gate", "stage", "verdict")),
+DEFINITIONS: tuple[Definition, ...] = tuple(
+    Definition(name, "gauge", help_, labels)
+    for name, help_, labels in (
+        ("tiltmeter_probe_bad_share_ratio", "Share of bad answers over probes.period, or since an open incident's change began.", _STREAM),
+        ("tiltmeter_probe_bad_share_lower_ratio", "Lower end of its 95% interval.", _STREAM),
+        ("tiltmeter_probe_bad_share_upper_ratio", "Upper end of its 95% interval.", _STREAM),
+        ("tiltmeter_probe_attack_success_ratio", "The same of suites of attacks: attacks that succeeded.", _CATEGORY),
+        ("tiltmeter_probe_base_share_ratio", "Share of bad answers of the base model on the same items in the same rounds.", _CATEGORY),
+        ("tiltmeter_probe_record_share_ratio", "Share of bad answers of the accepted record.", _STREAM),
+        ("tiltmeter_probe_record_answers", "Answers of the accepted record.", _STREAM),
+        ("tiltmeter_probe_trial_answers", "Answers of a model that is on trial; absent when none is.", _STREAM),
+        ("tiltmeter_probe_null_ratio", "Share the detector tests against, minimum effect included.", _STREAM),
+        ("tiltmeter_probe_evidence_log10", "Evidence for a change, log10(max(M, 1)), now.", (*_STREAM, "level")),
+        (
+            "tiltmeter_probe_evidence_threshold_log10",
+            "Evidence at which the level is reached; absent when it may not be.",
+            (*_STREAM, "level"),
+        ),
+        ("tiltmeter_probe_state", "1 for the state the stream is in, 0 for the others.", (*_STREAM, "state")),
+        ("tiltmeter_probe_rounds", "Complete rounds since the model that answers now began to.", _STREAM),
+        ("tiltmeter_probe_group_gap_ratio", "Largest difference of bad shares between two groups of a fairness suite.", _SUITE),
+        ("tiltmeter_probe_last_round_timestamp_seconds", "End of the newest round, complete or not.", _SUITE),
+        ("tiltmeter_probe_judge_agreement_ratio", "Share of a judge's labelled answers that it got right over probes.period.", ("judge",)),
+        ("tiltmeter_gate_verdict", "1 for the verdict of the gate, 0 for the others.", ("model_name", "gate", "stage", "verdict")),
+    )
 )
-"""Name, help and labels; all are gauges of the active decider."""
+"""All are gauges of the active decider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +93,24 @@ class GateReading:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReading:
-    """Everything the decider exports of probes."""
+    """Everything the decider exports of probes. ``agreement``: judge -> share of its labelled answers that it got right."""
 
     streams: Sequence[ProbeStreamReading] = ()
     suites: Sequence[ProbeSuiteReading] = ()
     gates: Sequence[GateReading] = ()
+    agreement: Mapping[str, float] = field(default_factory=dict)
 
 
 def samples(reading: ProbeReading) -> dict[str, list[Sample]]:
     """Samples by metric name."""
-    found: dict[str, list[Sample]] = {name: [] for name, _, _ in DEFINITIONS}
+    found: dict[str, list[Sample]] = {definition.name: [] for definition in DEFINITIONS}
     for stream in reading.streams:
         _stream(found, stream)
     for suite in reading.suites:
         labels = suite.model_name, suite.target, suite.suite
         _put(found, "tiltmeter_probe_last_round_timestamp_seconds", labels, suite.last)
         _put(found, "tiltmeter_probe_group_gap_ratio", labels, suite.gap)
+    found["tiltmeter_probe_judge_agreement_ratio"] = [((judge,), share) for judge, share in reading.agreement.items()]
     found["tiltmeter_gate_verdict"] = [
         ((gate.model_name, gate.gate, gate.stage, verdict), float(gate.verdict == verdict))
         for gate in reading.gates
