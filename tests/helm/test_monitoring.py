@@ -66,7 +66,7 @@ def test_labels_and_links_of_all_alerts():
     more = ("--set", "prometheusRule.additionalRuleLabels.team=support,prometheusRule.runbookUrl=https://wiki.example/runbooks/")
     for name, rule in alerts(*more).items():
         assert rule["labels"]["team"] == "support"
-        assert rule["labels"].get("severity") == alerts()[name]["labels"].get("severity")
+        assert rule["labels"].get("severity") == alerts()[name].get("labels", {}).get("severity")
         assert rule["annotations"]["runbook_url"] == f"https://wiki.example/runbooks/{name}.md"
 
 

@@ -59,6 +59,10 @@ def test_warnings_come_when_they_are_due(noted):
     assert "the history is a SQLite file of each decider" in told(noted, "kafka", *lost)
     assert "no alert is installed" in told(noted, "sqlite")
     assert "no alert is installed" not in told(noted, "kafka")
+    assert "set prometheusRule.runbookUrl" in told(noted, "kafka")
+    nobody = ("--set", "secrets.token.existingSecret=,extraEnv=null,extraEnvFrom=null")
+    assert "nobody can acknowledge" in told(noted, "kafka", *nobody)
+    assert "nobody can acknowledge" not in told(noted, "sqlite")
     assert "nothing scrapes /metrics yet" in told(noted, "sqlite")
 
 
