@@ -57,6 +57,7 @@ def test_liveness_asks_only_whether_threads_live_and_waits_for_the_bundle(case):
     assert probe["periodSeconds"] * probe["failureThreshold"] >= 120
 
 
+@pytest.mark.slow
 def test_healthz_of_the_rendered_configuration_needs_no_ledger(tmp_path):
     rendered = yaml.safe_load(of_kind(render("sidecar"), "ConfigMap")["tiltmeter-sidecar"]["data"]["config.yaml"])
     rendered["ledger"]["url"] = "postgresql+psycopg://nobody@127.0.0.1:1/none"
