@@ -42,7 +42,8 @@ class Recursion:
         Args:
             ticket_rate: (S,) float64 in [0, 1), false tickets accepted per window; 0 disables tickets. page_rate: the same for pages.
             weights: (K,) float64, not negative, summing to 1: the mixture.
-            power: (S,) or one number in (0, 1]: no single L counts for more than rate^-power; 1 lets one window cross.
+            power: (S,) or one number in (0, 2]: no single L counts for more than rate^-power; at 2 one component that sees enough
+                in one window crosses, whatever the others see.
 
         Raises:
             ValueError: a value outside its range, or arrays of different length.
@@ -53,8 +54,8 @@ class Recursion:
         ticket = np.array(ticket_rate, np.float64)
         rates = np.stack([_rates(name, value, ticket.size) for name, value in (("ticket_rate", ticket), ("page_rate", page_rate))])
         powers = np.broadcast_to(np.asarray(power, np.float64), ticket.shape)
-        if not ((powers > 0) & (powers <= 1)).all():
-            raise ValueError("power must be in (0, 1]")
+        if not ((powers > 0) & (powers <= 2)).all():
+            raise ValueError("power must be in (0, 2]")
         return cls(rates, mixture, np.zeros((2, mixture.size, ticket.size)), powers)
 
     def _prepare(self) -> None:

@@ -45,9 +45,9 @@ def bound(bad: int, answers: int, level: float = LEVEL) -> float:
     return 1.0 if bad == answers else float(beta.ppf(level, bad + 1, answers - bad))
 
 
-def smallest_effect(items: int) -> float:
-    """Margin that is added to a bound: at least 5 points, and one and a half items of the set."""
-    return max(SMALLEST_EFFECT, SMALLEST_ITEMS / items)
+def smallest_effect(items: int, least: float = SMALLEST_EFFECT) -> float:
+    """Margin that is added to a bound: at least ``least``, and one and a half items of the set."""
+    return max(least, SMALLEST_ITEMS / items)
 
 
 def alternatives(null: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,7 +95,7 @@ class RoundRate:
             ticket_rate=ticket_rate,
             page_rate=page_rate,
             weights=np.full(ALTERNATIVES, 1 / ALTERNATIVES),
-            power=np.where(loud, 1.0, CAP),
+            power=np.where(loud, 2.0, CAP),
         )
         if recursion.rates.shape[1] != null.size:
             raise ValueError(f"ticket_rate must hold {null.size} numbers in [0, 1)")

@@ -273,7 +273,7 @@ class CombinedCase(Case):
 
     def make(self, p):
         weights = np.concatenate([np.full(RISE.size, 0.5 / RISE.size), 0.5 * mixture(SHARE.size)])
-        return Recursion.fit(ticket_rate=p.ticket, page_rate=p.page, weights=weights, power=np.where(p.effect < 4, 1.0, CAP))
+        return Recursion.fit(ticket_rate=p.ticket, page_rate=p.page, weights=weights, power=np.where(p.effect < 4, 2.0, CAP))
 
     def feed(self, detector, window, p):
         flags, mix = FlagRateCase().make(p), TopicMixCase().make(p)

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from html import escape
 
 from service.api import words
-from service.api.plot import Mark, evidence_plot, share_plot
+from service.api.pieces import evidence, figures, interval, pill, table
+from service.api.probes_section import probes_section
 from service.api.view import MAIN, ModelCard, Status, StreamCard
-from service.records import Incident
 
 SLICES_SHOWN = 10
 """Slices that are seen at once; more only while they are in trouble, the others are unfolded by a click."""
 
 _TONES = {"page": "critical", "ticket": "warning", "blind": "blind", "ok": "none"}
 _WORST = ("page", "ticket", "blind", "ok", "insufficient", "learning", "idle")
+_TROUBLE = _WORST[:2]
 
 
 def model_card(model: ModelCard, status: Status) -> str:
@@ -25,15 +26,21 @@ def model_card(model: ModelCard, status: Status) -> str:
     tickets = [stream for stream in whole if stream.stream in words.TICKET_ONLY and not _waits(stream)]
     tables = _waiting([stream for stream in whole if _waits(stream)]) + _tickets(tickets)
     owner = f'<span class="soft">owner {escape(model.owner)} · bundle <code>{escape(model.bundle[:12])}</code></span>'
+    prompts = f"{plotted}{tables}{_slices([stream for stream in model.streams if stream.slice])}"
+    probes = probes_section(model, status)
     return (
-        f'<article class="card"><header><h2>{escape(model.name)}</h2>{_pill(tone, word)}{owner}</header>{note}'
-        f"{plotted}{tables}{_slices([stream for stream in model.streams if stream.slice])}</article>"
+        f'<article class="card"><header><h2>{escape(model.name)}</h2>{pill(tone, word)}{owner}</header>{note}'
+        f"{probes + prompts if _probes_first(model) else prompts + probes}</article>"
     )
 
 
-def _pill(tone: str, word: str, state: str = "") -> str:
-    title = f' title="{escape(state)}"' if state else ""
-    return f'<span class="pill {tone}"{title}>{escape(word)}</span>'
+def _probes_first(model: ModelCard) -> bool:
+    """Whether what is probed is in worse trouble than the prompts."""
+    prompts, probes = (
+        min((_WORST.index(stream.state) for stream in streams if stream.state in _TROUBLE), default=len(_TROUBLE))
+        for streams in (model.streams, model.probes.streams if model.probes is not None else ())
+    )
+    return probes < prompts
 
 
 def _standing(model: ModelCard, *, blind: bool) -> tuple[str, str]:
@@ -43,6 +50,8 @@ def _standing(model: ModelCard, *, blind: bool) -> tuple[str, str]:
         return model.worst, model.worst
     if blind:
         return "blind", "blind"
+    if model.probes is not None and model.probes.blind:
+        return "blind", "half blind"
     if states - {"learning", "idle", "insufficient"}:
         return "none", "calm"
     return "quiet", "learning" if "learning" in states else "too little to judge by"
@@ -51,44 +60,24 @@ def _standing(model: ModelCard, *, blind: bool) -> tuple[str, str]:
 def _stream(model: ModelCard, stream: StreamCard, status: Status) -> str:
     """Title, words and plots; ``combined`` has evidence and no share of its own."""
     title, meaning = words.STREAMS.get(stream.stream, (stream.stream, ""))
-    place = model.name, stream.slice, stream.stream
-    marks = [_mark(i) for i in (*status.recent, *status.incidents) if (i.model_name, i.slice, i.stream) == place]
-    ticket, page = stream.thresholds.get("ticket"), stream.thresholds.get("page")
-    name, until = f"{model.name} {title}", status.monitor.watermark
-    share = ""
-    if stream.stream != "combined":
-        least = "up to" if stream.null >= stream.normal else "from"
-        share = (
-            f"<figure><figcaption><span>Share, normal {least} {words.share(stream.null)}</span><span>{_share(stream)}</span></figcaption>"
-            f"{share_plot(stream.history, stream.null, stream.normal, marks, status.window, name, until)}</figure>"
-        )
     why = f"<p>Tickets at most: {escape(stream.why)}.</p>" if stream.why and stream.level == "ticket" else ""
+    place = model.name, stream.slice, stream.stream
+    plots = figures(f"{model.name} {title}", place, stream, status, _share(stream), status.window)
     return (
         f'<div class="stream"><h3>{title} <small>{escape(meaning)}</small> {_state(stream)}</h3>'
-        f"<p>{escape(stream.explanation)}</p>{why}<div class='plots{'' if share else ' one'}'>{share}"
-        f"<figure><figcaption><span>Evidence for a change</span><span>{_evidence(stream, bold=True)}</span></figcaption>"
-        f"{evidence_plot(stream.history, ticket, page, marks, status.window, name, until)}</figure></div></div>"
+        f"<p>{escape(stream.explanation)}</p>{why}{plots}</div>"
     )
 
 
 def _state(stream: StreamCard) -> str:
-    return _pill(_TONES.get(stream.state, "quiet"), words.STATES.get(stream.state, stream.state), stream.state)
+    return pill(_TONES.get(stream.state, "quiet"), words.STATES.get(stream.state, stream.state), stream.state)
 
 
 def _share(stream: StreamCard) -> str:
     """``5.1% strange (4.0% to 6.0%)``."""
     if stream.share is None:
         return "no prompts yet"
-    interval = f" ({words.share(stream.low)} to {words.share(stream.high)})" if stream.low is not None and stream.high is not None else ""
-    return f"<b>{words.share(stream.share)}</b> {escape(stream.counted)}{interval}"
-
-
-def _evidence(stream: StreamCard, *, bold: bool = False) -> str:
-    limit = stream.thresholds[stream.level] if stream.level else None
-    if limit is None:
-        return "may not alert now"
-    power = words.power(stream.evidence.get(stream.level or "", 0.0))
-    return f"{stream.level} {f'<b>{power}</b>' if bold else power} of {words.power(limit)}"
+    return f"<b>{words.share(stream.share)}</b> {escape(stream.counted)}{interval(stream.low, stream.high)}"
 
 
 def _waits(stream: StreamCard) -> bool:
@@ -112,7 +101,7 @@ def _tickets(streams: Sequence[StreamCard]) -> str:
         (f"{escape(words.title(stream.stream))}<small>{escape(words.STREAMS.get(stream.stream, ('', ''))[1])}</small>", *_cells(stream))
         for stream in streams
     ]
-    return f'<div class="stream"><h3>Tickets at most</h3>{_table(("Stream", *_HEADS), rows)}</div>'
+    return f'<div class="stream"><h3>Tickets at most</h3>{table(("Stream", *_HEADS), rows)}</div>'
 
 
 _HEADS = ("Share", "Normal", "Evidence", "State")
@@ -121,7 +110,7 @@ _HEADS = ("Share", "Normal", "Evidence", "State")
 def _cells(stream: StreamCard) -> tuple[str, str, str, str]:
     if stream.share is None:
         return "", "", "", _state(stream)
-    return _share(stream), words.share(stream.normal), _evidence(stream), _state(stream)
+    return _share(stream), words.share(stream.normal), evidence(stream), _state(stream)
 
 
 def _slices(streams: Sequence[StreamCard]) -> str:
@@ -136,10 +125,10 @@ def _slices(streams: Sequence[StreamCard]) -> str:
     if len(rows) < seen + 3:
         seen = len(rows)
     heads = ("Slice", "Prompts", *_HEADS)
-    rest = f"<details><summary>{len(rows) - seen} more slices</summary>{_table(heads, rows[seen:])}</details>" if rows[seen:] else ""
+    rest = f"<details><summary>{len(rows) - seen} more slices</summary>{table(heads, rows[seen:])}</details>" if rows[seen:] else ""
     return (
         f'<div class="stream"><h3>Slices <small>strange prompts, or far prompts where these are nearer to an alarm</small></h3>'
-        f"{_table(heads, rows[:seen])}{rest}</div>"
+        f"{table(heads, rows[:seen])}{rest}</div>"
     )
 
 
@@ -147,18 +136,3 @@ def _trouble(stream: StreamCard) -> tuple[int, int]:
     """How bad it is: state, then evidence in halves of its threshold, so that noise does not choose between streams."""
     state = _WORST.index(stream.state) if stream.state in _WORST else len(_WORST)
     return -state, int(2 * stream.nearness)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table that becomes a list on a phone; cells are HTML, the first names the row, an empty one is left out there."""
-    head = "".join(f"<th>{name}</th>" for name in heads)
-    body = "".join(f"<tr>{''.join(_cell(name, cell) for name, cell in zip(heads, row, strict=True))}</tr>" for row in rows)
-    return f'<table class="rows"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def _cell(name: str, cell: str) -> str:
-    return f'<td data-name="{name}"{"" if cell else " class=empty"}>{cell}</td>'
-
-
-def _mark(incident: Incident) -> Mark:
-    return Mark(incident.change_start, incident.opened, incident.closed, incident.level, incident.level)

@@ -9,6 +9,16 @@ from service.records import Incident
 TELLING = ("topic_mix", "ood_share", "far_share", "new_topic", "truncation", "language", "length", "embedding_shift", "combined", "volume")
 """What an incident of one model is told by when several are open: a topic has a name, a shift of the mean has none."""
 
+WHAT = {
+    frozenset({"behaviour"}): "answers worse than it did",
+    frozenset({"safety"}): "has become less safe",
+    frozenset({"behaviour", "safety"}): "answers worse and has become less safe",
+    frozenset({"drift", "behaviour"}): "has changed and answers worse than it did",
+    frozenset({"drift", "safety"}): "has changed and has become less safe",
+    frozenset({"drift", "behaviour", "safety"}): "has changed, answers worse and has become less safe",
+}
+"""Kinds of the pages that are open -> what is said of the model; of drift alone that it has changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Headline:
@@ -23,16 +33,16 @@ class Headline:
 def headline(status: Status) -> Headline:
     """The answer in words, by severity first, then blindness, then what is not known yet."""
     worst = status.worst
-    lead = lead_incident(status.incidents)
+    lead = lead_incident(status.trouble)
     troubled = [model.name for model in status.models if model.worst == worst]
     subject = troubled[0] if len(troubled) == 1 else f"{len(troubled)} models"
-    verb = "has" if len(troubled) == 1 else "have"
     detail = lead.explanation if lead else ""
     if worst == "critical":
-        acting = {i.acknowledged_by for i in status.incidents if i.severity == "critical"}
+        acting = {i.acknowledged_by for i in status.trouble if i.severity == "critical"}
+        what = f"{subject} {_what(status, troubled)}."
         if None not in acting and acting:
-            return Headline("critical", "Critical", f"{subject} {verb} changed. {_list(acting)} is on it.", detail)
-        return Headline("critical", "Critical", f"Get up: {subject} {verb} changed.", detail)
+            return Headline("critical", "Critical", f"{what} {_list(acting)} is on it.", detail)
+        return Headline("critical", "Critical", f"Get up: {what}", detail)
     if status.monitor.blind:
         reasons = "; ".join(status.monitor.blind)
         return Headline(
@@ -44,11 +54,25 @@ def headline(status: Status) -> Headline:
         return Headline(
             "quiet", "Standby", "Another process decides.", "This one is ready to take over; below is the last state it has seen."
         )
+    unseen = [model for model in status.models if model.probes is not None and model.probes.blind]
+    if unseen:
+        names = _list({model.name for model in unseen})
+        said = f"Nobody needs to get up, but the probes of {names} say nothing."
+        return Headline("blind", "Half blind", said, _unseen_detail(unseen))
+    return _quiet(status)
+
+
+def _quiet(status: Status) -> Headline:
+    """Nothing is wrong that could be seen: how much that says."""
     states = {stream.state for model in status.models for stream in model.main}
     if not states:
         return Headline("blind", "Starting", "Nothing is known yet.", "The decider has not published its first picture.")
     if states <= {"learning", "idle"} and "learning" in states:
-        return Headline("quiet", "Learning", "Still learning what is normal. No alarm can come yet.", _learning_detail(status.models))
+        if any(stream.level for model in status.models if model.probes for stream in model.probes.streams):
+            said = "Still learning which prompts are normal. Only probes can raise an alarm yet."
+        else:
+            said = "Still learning what is normal. No alarm can come yet."
+        return Headline("quiet", "Learning", said, _learning_detail(status.models))
     if states <= {"learning", "idle", "insufficient"}:
         return Headline(
             "quiet", "Quiet", "Nobody needs to get up. There is little to judge by.", "Too few prompts arrived lately to tell a change."
@@ -85,9 +109,39 @@ def _calm_detail(models: Sequence[ModelCard]) -> str:
     waiting = {model.name for model in models if any(s.state == "learning" for s in model.streams)} - learning
     if waiting:
         said.append(f"Topics and the embedding of {_list(waiting)} are not watched before a baseline is accepted.")
-    if not any(stream.thresholds.get("page") is not None for model in models for stream in model.streams):
+    probing = [model for model in models if model.probes is not None and model.probes.suites]
+    if probing:
+        said.append(_probed(probing))
+    tested = [stream for model in models for stream in (*model.streams, *(model.probes.streams if model.probes else ()))]
+    if not any(stream.thresholds.get("page") is not None for stream in tested):
         said.append("Only tickets may open, no page.")
     return " ".join(said)
+
+
+def _probed(models: Sequence[ModelCard]) -> str:
+    """How many suites answer as their record says; the others are not known to."""
+    suites = [suite for model in models if model.probes for suite in model.probes.suites]
+    well = sum(suite.state == "ok" for suite in suites)
+    if well == len(suites):
+        return f"Probes are answered as their records say, all {well} suites."
+    return f"Probes of {well} of {len(suites)} suites are answered as their records say; nothing can be said yet of the others."
+
+
+def _unseen_detail(models: Sequence[ModelCard]) -> str:
+    reasons: dict[str, list[str]] = {}
+    for suite in (suite for model in models if model.probes for suite in model.probes.blind):
+        reasons.setdefault(suite.blind, []).append(suite.suite)
+    told = "; ".join(f"{names[0]}{f' and {len(names) - 1} more suites' if len(names) > 1 else ''}: {why}" for why, names in reasons.items())
+    return f"{told}. Prompts are still watched; whether the model still behaves is not known."
+
+
+def _what(status: Status, troubled: Sequence[str]) -> str:
+    """What has become of the models in trouble, by what their most severe incidents are about."""
+    if len(troubled) != 1:
+        return "have changed"
+    parts = [part for each in status.incidents for part in status.parts(each) if each.model_name == troubled[0]]
+    kinds = {part.kind for part in parts if part.level == "page"}
+    return WHAT.get(frozenset(kinds), "has changed")
 
 
 def _list(names: Set[str | None]) -> str:

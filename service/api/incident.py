@@ -70,7 +70,7 @@ def _sought(incident: Incident) -> tuple[list[int] | None, bool]:
 def _found(state: AppState, id_: str) -> Incident:
     """From the decider's own state, else from the history."""
     status = state.status()
-    held = next((each for each in (*status.incidents, *status.recent) if each.id == id_), None)
+    held = next((each for each in (*status.incidents, *status.joined, *status.recent) if each.id == id_), None)
     queries = state.queries()
     found = held or (queries.incident(id_) if queries else None)
     if found is None:

@@ -9,11 +9,15 @@ from service.api import words
 from service.api.cards import model_card
 from service.api.headline import Headline, headline, lead_incident
 from service.api.histogram import p_value_plot
-from service.api.view import Monitor, Status
+from service.api.probe_view import ProbeCard
+from service.api.view import ModelCard, Monitor, Status, StreamCard
 from service.records import Incident
 
 REFRESH = 15
 """Seconds between two loads of the page."""
+
+INCIDENTS_SHOWN = 7
+"""Incidents that are seen at once, those that wake somebody always; the others are unfolded by a click."""
 
 STALE = 300.0
 """Age in seconds from which a sign of life is shown in red; windows.blind_after's default."""
@@ -54,7 +58,8 @@ def status_page(status: Status) -> str:
     body = (
         f'<header class="top"><span><svg viewBox="0 0 22 14" aria-hidden="true">{_TILT}</svg><strong>Tiltmeter</strong></span>'
         f'<time datetime="{words.iso(status.now)}">{words.clock(status.now)}</time></header>'
-        f"<main>{_verdict(status, head)}{_monitor(status.monitor, status.now)}{_incidents('Open incidents', status.incidents, status.now)}"
+        f"<main>{_verdict(status, head)}{_monitor(status.monitor, status.now)}"
+        f"{_incidents('Open incidents', status.trouble, status.now, status.joined)}"
         f"<section><h2>Models</h2>{''.join(model_card(model, status) for model in status.models)}</section>"
         f"{_incidents('Lately closed', status.recent[:10], status.now)}</main>"
         f'<footer><a href="/docs">API</a><a href="/metrics">Metrics</a><a href="/v1/incidents">Incidents as JSON</a>'
@@ -64,7 +69,7 @@ def status_page(status: Status) -> str:
 
 
 def _verdict(status: Status, head: Headline) -> str:
-    lead = lead_incident(status.incidents)
+    lead = lead_incident(status.trouble)
     facts = _facts(lead, status) if lead and head.tone != "blind" else _calm_facts(status)
     rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in facts)
     icon = f'<svg viewBox="0 0 26 26" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true">{_ICONS[head.tone]}</svg>'
@@ -77,7 +82,7 @@ def _verdict(status: Status, head: Headline) -> str:
 def _facts(lead: Incident, status: Status) -> list[tuple[str, str]]:
     started = f"<small>change began about {words.clock(lead.change_start)}</small>" if lead.change_start < lead.opened else ""
     place = lead.model_name, lead.slice, lead.stream
-    now = next((s.share for m in status.models for s in m.streams if (m.name, s.slice, s.stream) == place), None)
+    now = next((s.share for m in status.models for s in _tested(m) if (m.name, s.slice, s.stream) == place), None)
     today = f"<small>now {words.share(now)}</small>" if now is not None else ""
     what = today or f"<small>{words.title(lead.stream)}</small>"
     return [
@@ -97,7 +102,7 @@ def _calm_facts(status: Status) -> list[tuple[str, str]]:
     closest = [
         (stream.evidence.get("page", 0.0) - limit, stream.evidence.get("page", 0.0), limit, words.place(model.name, stream.slice))
         for model in status.models
-        for stream in model.streams
+        for stream in _tested(model)
         if (limit := stream.thresholds.get("page")) is not None
     ]
     facts = [("Newest verdict", words.clock(max(verdicts)) if verdicts else "none yet")]
@@ -106,6 +111,11 @@ def _calm_facts(status: Status) -> list[tuple[str, str]]:
         facts.append(("Closest to a page", f"{words.power(evidence)} of {words.power(limit)}<small>{escape(name)}</small>"))
     facts.append(("Prompts counted", words.count(status.monitor.prompts)))
     return facts
+
+
+def _tested(model: ModelCard) -> Sequence[StreamCard | ProbeCard]:
+    """Streams of its prompts and of its probes."""
+    return [*model.streams, *(model.probes.streams if model.probes is not None else ())]
 
 
 def _monitor(monitor: Monitor, now: float) -> str:
@@ -143,32 +153,41 @@ def _monitor(monitor: Monitor, now: float) -> str:
     return f'<ul class="monitor"><li class="{alive}"><span class="dot"></span><b>{word}</b></li>{rows}</ul>'
 
 
-def _incidents(title: str, incidents: Sequence[Incident], now: float) -> str:
+def _incidents(title: str, incidents: Sequence[Incident], now: float, joined: Sequence[Incident] = ()) -> str:
     if not incidents:
         return ""
-    rows = "".join(_incident(incident, lesser, now) for incident, lesser in _folded(incidents))
-    return f'<section><h2>{escape(title)}</h2><ul class="incidents">{rows}</ul></section>'
+    folded = sorted(_folded(incidents, joined), key=lambda each: each[0].severity != "critical")
+    rows = [_incident(incident, lesser, now) for incident, lesser in folded]
+    seen = max(INCIDENTS_SHOWN, sum(incident.severity == "critical" for incident, _ in folded))
+    if len(rows) < seen + 3:
+        seen = len(rows)
+    shown, rest = (f'<ul class="incidents">{"".join(part)}</ul>' for part in (rows[:seen], rows[seen:]))
+    more = f"<details><summary>{len(rows) - seen} more</summary>{rest}</details>" if rows[seen:] else ""
+    return f"<section><h2>{escape(title)}</h2>{shown}{more}</section>"
 
 
-def _folded(incidents: Sequence[Incident]) -> list[tuple[Incident, list[Incident]]]:
+def _folded(incidents: Sequence[Incident], joined: Sequence[Incident] = ()) -> list[tuple[Incident, list[Incident]]]:
     """Each incident with what it makes superfluous.
 
-    That is the ticket of a stream whose page is open, or closed at the same moment; and what the evidence of all streams together says
-    while the page of one of them is open.
+    That is what has joined it; the ticket of a stream whose page is open, or closed at the same moment; and what the evidence of all
+    streams together says while the page of one of them is open.
     """
+    hosts = {incident.id: incident for incident in incidents}
 
     def place(incident: Incident) -> tuple[str, str, str, float | None]:
         return incident.model_name, incident.slice, incident.stream, incident.closed
 
-    pages = {place(i): i for i in reversed(incidents) if i.level == "page"}
-    telling = {i.model_name: i for i in reversed(incidents) if i.level == "page" and i.closed is None and i.stream != "combined"}
+    pages = {place(i): hosts[i.part_of] for i in joined if i.part_of in hosts}
+    pages |= {place(i): i for i in reversed(incidents) if i.level == "page"}
+    drifts = [i for i in reversed(incidents) if i.level == "page" and i.closed is None and i.kind == "drift"]
+    telling = {i.model_name: i for i in drifts if i.stream != "combined"}
 
     def better(incident: Incident) -> Incident | None:
         if incident.stream == "combined" and incident.closed is None and incident.model_name in telling:
             return telling[incident.model_name]
         return pages.get(place(incident)) if incident.level != "page" else None
 
-    lesser: dict[str, list[Incident]] = {}
+    lesser: dict[str, list[Incident]] = {id_: [i for i in joined if i.part_of == id_] for id_ in hosts}
     for incident in incidents:
         if (page := better(incident)) is not None:
             lesser.setdefault(page.id, []).append(incident)
@@ -204,4 +223,8 @@ def _p_values(incident: Incident) -> str:
 
 
 def _also(lesser: Incident, incident: Incident) -> str:
-    return lesser.level if lesser.stream == incident.stream else f"{escape(words.title(lesser.stream).lower())} {lesser.level}"
+    """What is told in one line of another incident; of something else than this one's stream with its name."""
+    if (lesser.stream, lesser.slice) == (incident.stream, incident.slice):
+        return lesser.level
+    where = f" {escape(lesser.slice)}" if lesser.slice != incident.slice else ""
+    return f"{escape(words.title(lesser.stream).lower())}{where} {lesser.level}"

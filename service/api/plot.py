@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from service.api.view import History
+from service.api.stream_view import History
 
 WIDTH, HEIGHT = 1000.0, 300.0
 POINTS = 120

@@ -1,11 +1,10 @@
 """What the page and the read-only routes show: plain immutable values that ``service.main`` fills from the snapshots of the rooms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from service.api.probe_view import ProbesCard
+from service.api.stream_view import History, Tested
 from service.records import Incident
 
 SEVERITY_ORDER = ("none", "warning", "critical")
@@ -14,30 +13,7 @@ MAIN = ("ood_share", "far_share")
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """The newest windows of one stream that had prompts, oldest first; all arrays of shape (W,).
-
-    Attributes:
-        start: int64, window start, seconds since the epoch.
-        n, x: int64, prompts and flagged prompts.
-        ticket, page: float32, log10 evidence of the two recursions.
-    """
-
-    start: NDArray[np.int64]
-    n: NDArray[np.int64]
-    x: NDArray[np.int64]
-    ticket: NDArray[np.float32]
-    page: NDArray[np.float32]
-
-    @classmethod
-    def empty(cls) -> "History":
-        """No window yet."""
-        none, never = np.zeros(0, np.int64), np.zeros(0, np.float32)
-        return cls(none, none, none, never, never)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamCard:
+class StreamCard(Tested):
     """One stream now. ``share`` is None before the first window; a threshold is None where the level is not allowed.
 
     ``normal`` is the share that counts as normal here, ``null`` the share the detector bets against (normal plus the minimum effect).
@@ -59,17 +35,6 @@ class StreamCard:
     slice: str = ""
     counted: str = ""
     why: str | None = None
-
-    @property
-    def level(self) -> str | None:
-        """The highest level that may be reached now."""
-        return next((level for level in ("page", "ticket") if self.thresholds.get(level) is not None), None)
-
-    @property
-    def nearness(self) -> float:
-        """Evidence as a part of its threshold, for the highest level that may be reached; 0 where none may."""
-        limit = self.thresholds[self.level] if self.level else None
-        return self.evidence.get(self.level or "", 0.0) / limit if limit else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +168,10 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """One monitored model now. ``severity`` by kind; ``since``: when the oldest open incident opened; streams of slices come last."""
+    """One monitored model now. ``severity`` by kind; ``since``: when the oldest open incident opened; streams of slices come last.
+
+    ``probes``: None where it has none.
+    """
 
     name: str
     owner: str
@@ -213,6 +181,7 @@ class ModelCard:
     since: float | None = None
     last_verdict: float | None = None
     note: str = ""
+    probes: ProbesCard | None = None
 
     @property
     def worst(self) -> str:
@@ -257,7 +226,8 @@ class Monitor:
 class Status:
     """Everything on the page. ``now`` is the wall clock; incidents: open, oldest first; recent: closed, newest first.
 
-    ``shadow_baselines``: rows of the models' shadows; ``bundles``: which bundle is in force; ``deployments``: announced, oldest first.
+    ``shadow_baselines``: rows of the models' shadows; ``bundles``: which bundle is in force; ``deployments``: announced, oldest first;
+    ``joined``: open incidents that are part of one of these.
     """
 
     now: float
@@ -272,11 +242,21 @@ class Status:
     bundles: Sequence[InForce] = ()
     deployments: Sequence[Deployed] = ()
     probe_records: Sequence[ProbeRecord] = ()
+    joined: Sequence[Incident] = ()
 
     def deployed_before(self, incident: Incident) -> Deployed | None:
         """The last deployment of its model that was announced before an incident opened; None where none is remembered."""
         found = [each for each in self.deployments if each.model_name == incident.model_name and each.time <= incident.opened]
         return max(found, key=lambda each: each.time, default=None)
+
+    @property
+    def trouble(self) -> Sequence[Incident]:
+        """Open incidents, each as severe as the worst that has joined it."""
+        return [replace(each, severity=max((i.severity for i in self.parts(each)), key=SEVERITY_ORDER.index)) for each in self.incidents]
+
+    def parts(self, incident: Incident) -> Sequence[Incident]:
+        """An incident and what has joined it."""
+        return [incident, *(each for each in self.joined if each.part_of == incident.id)]
 
     @property
     def worst(self) -> str:

@@ -30,6 +30,38 @@ STREAMS = {
     "probe_judge": ("Judge", "share of labelled answers that it got wrong"),
 }
 
+PROBES = {
+    "blind": "cannot be seen",
+    "page": "worse: a page is open",
+    "ticket": "worse: a ticket is open",
+    "learning": "learning its record",
+    "insufficient": "no data",
+    "ok": "as its record",
+    "blocked": "not asked",
+}
+"""State of probes -> what it says."""
+
+MARKS = {"blind": "?", "page": "✕", "ticket": "!", "learning": "…", "insufficient": "–", "ok": "✓", "blocked": "–"}
+"""State of probes -> a sign beside the colour."""
+
+QUESTIONS = {
+    "probe_paired": "beside the base model",
+    "probe_errors": "without an answer",
+    "probe_unscored": "not graded",
+    "probe_judge": "against its labels",
+}
+"""Stream of probes -> its name in a table of categories."""
+
+REASONS = {
+    "errors": "more than a fifth of the questions had no answer",
+    "budget": "the budget of the day had no room for it",
+    "cancelled": "it was cut short",
+}
+"""Why a round says nothing -> the same for people."""
+
+LONGEST = 60
+"""Characters of what an endpoint says of itself that are shown."""
+
 TICKET_ONLY = ("new_topic", "language", "length", "truncation", "volume")
 """Streams that never page."""
 

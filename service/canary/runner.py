@@ -66,7 +66,7 @@ class Runner:
                     await self._sleep()
                 self._reap()
                 try:
-                    await asyncio.wait_for(stop.wait(), TICK)
+                    await asyncio.wait_for(stop.wait(), self._seams.tick or TICK)
                 except TimeoutError:
                     continue
         finally:

@@ -63,6 +63,7 @@ class Seams:
         clock: seconds since the epoch.
         retry: errors of history and ledger that mean: not now.
         prepare: awaited whenever this process becomes active, before anything is asked.
+        tick: seconds between two looks at the schedule; None is :data:`service.canary.runner.TICK`.
         announced: from when on what answers is the reference of fingerprints, by model, target and suite: after the last deployment that
             was announced, or since the last acceptance; None for ever.
     """
@@ -73,6 +74,7 @@ class Seams:
     retry: tuple[type[Exception], ...] = ()
     prepare: Callable[[], Awaitable[None]] | None = None
     announced: Callable[[str, str, str], float | None] = lambda model, target, suite: None
+    tick: float | None = None
     store_text: bool = False
     digest_key: bytes = b"tiltmeter"
 

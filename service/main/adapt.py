@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 
 from detectors.topic_baseline import TopicBaseline
-from service.api.view import Baseline, Expected, History, MedianTopic, ModelCard, Monitor, Status, StreamCard
+from service.api.stream_view import History
+from service.api.view import Baseline, Expected, MedianTopic, ModelCard, Monitor, Status, StreamCard
 from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
 from service.decider.snapshot import DeciderSnapshot, ModelView, StreamView
-from service.main import probe_readings, probe_records, severities, shadows
+from service.main import probe_cards, probe_readings, probe_records, severities, shadows
 from service.main.extraction import differences
+from service.main.probing import Asking
 from service.metrics import (
     VERSION,
     AskedReading,
@@ -60,8 +62,15 @@ class Process:
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
 
 
-def status(config: Config, process: Process, decider: DeciderSnapshot | None, worker: PipelineSnapshot | None, now: float) -> Status:
-    """The page. Before the decider's first snapshot every model is shown without streams."""
+def status(
+    config: Config,
+    process: Process,
+    decider: DeciderSnapshot | None,
+    worker: PipelineSnapshot | None,
+    now: float,
+    asking: Asking | None = None,
+) -> Status:
+    """The page. Before the decider's first snapshot every model is shown without streams; ``asking``: None where no probes are asked."""
     monitor = Monitor(
         role=process.role,
         decider=process.decider,
@@ -85,8 +94,15 @@ def status(config: Config, process: Process, decider: DeciderSnapshot | None, wo
         return Status(now, cards, (), monitor, window=config.windows.length)
     return Status(
         now=now,
-        models=[_held_against_the_set(_card(model, decider, config), model, process.manifests) for model in decider.models],
+        models=[
+            replace(
+                _held_against_the_set(_card(model, decider, config), model, process.manifests),
+                probes=probe_cards.card(model.model_name, config, decider, asking, now),
+            )
+            for model in decider.models
+        ],
         incidents=decider.incidents,
+        joined=decider.joined,
         monitor=monitor,
         recent=decider.recent,
         baselines=[

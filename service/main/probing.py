@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.canary.runner import Runner
 from service.canary.seams import Seams
@@ -38,6 +38,25 @@ DEPLOYED, ACCEPTED = "deployment.add", "probe.accept"
 """Commands after which another model than before is expected; of an acceptance, where it covers the suite."""
 
 
+class Endpoint(NamedTuple):
+    """A target or judge now. ``reached``: when it was met; ``calls``, ``tokens`` and ``money`` of today; ``paused``: seconds."""
+
+    model: str | None
+    reached: bool
+    budget_left: float
+    calls: int
+    tokens: int
+    money: float
+    paused: float
+
+
+class Asking(NamedTuple):
+    """Suites, and endpoints by ``targets.<name>`` and ``judges.<name>``."""
+
+    suites: Sequence[SuiteView]
+    endpoints: Mapping[str, Endpoint]
+
+
 class Probing:
     """Owns the runner of a process.
 
@@ -46,6 +65,7 @@ class Probing:
         store: the history, None until it is connected.
         submit: hands a command to the ledger. Raises Unavailable.
         active: whether this process is the active decider.
+        clock, tick: as of the runner.
 
     Attributes:
         runner: None until the thread has started it. opened: its clients.
@@ -58,10 +78,11 @@ class Probing:
         submit: Callable[[Command], None],
         active: Callable[[], bool],
         clock: Callable[[], float] = time,
+        tick: float | None = None,
     ) -> None:
         self.runner: Runner | None = None
         self.opened: Opened | None = None
-        self._canaries, self._store, self._submit, self._active, self._clock = canaries, store, submit, active, clock
+        self._canaries, self._store, self._submit, self._active, self._clock, self._tick = canaries, store, submit, active, clock, tick
         self._since = clock()
 
     def run(self, stop: threading.Event) -> None:
@@ -77,14 +98,21 @@ class Probing:
             return None
         return self.runner.ask_now(target, suite)
 
+    def asking(self) -> Asking:
+        """What is asked, and where."""
+        runner, opened = self.runner, self.opened
+        return Asking(
+            suites=runner.views() if runner is not None else [],
+            endpoints={} if opened is None else {name: _endpoint(client) for name, client in opened.clients.items()},
+        )
+
     def status(self) -> dict[str, Any]:
         """What ``GET /v1/probes`` answers."""
-        runner, opened = self.runner, self.opened
-        endpoints = {} if opened is None else {name: _endpoint(client) for name, client in opened.clients.items()}
+        asking = self.asking()
         return {
             "active": self._active(),
-            "suites": [suite_json(view) for view in runner.views()] if runner is not None else [],
-            "endpoints": endpoints,
+            "suites": [suite_json(view) for view in asking.suites],
+            "endpoints": {name: endpoint._asdict() for name, endpoint in asking.endpoints.items()},
         }
 
     def reading(self, decider: DeciderSnapshot | None) -> AskedReading:
@@ -110,6 +138,7 @@ class Probing:
             clock=self._clock,
             retry=(Unavailable, OperationalError),
             prepare=lambda: opened.prepare(store.probes),
+            tick=self._tick,
             announced=partial(reference_since, store),
             store_text=self._canaries.config.probes.store_text,
             digest_key=self._canaries.key or UNSIGNED,
@@ -128,18 +157,10 @@ def suite_json(view: SuiteView) -> dict[str, Any]:
     return asdict(view) | {"running": view.running and view.running._asdict(), "last": last}
 
 
-def _endpoint(client: TargetClient) -> dict[str, Any]:
+def _endpoint(client: TargetClient) -> Endpoint:
     """Budget and abilities of an endpoint."""
-    spent = client.budget.spent()
-    return {
-        "model": client.capabilities.model,
-        "reached": client.capabilities.reached,
-        "budget_left": client.budget.left(),
-        "calls": spent.calls,
-        "tokens": spent.tokens,
-        "money": spent.money,
-        "paused": client.pace.paused,
-    }
+    spent, can = client.budget.spent(), client.capabilities
+    return Endpoint(can.model, can.reached, client.budget.left(), spent.calls, spent.tokens, spent.money, client.pace.paused)
 
 
 async def _follow(stop: threading.Event, ended: asyncio.Event) -> None:

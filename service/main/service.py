@@ -101,7 +101,7 @@ class Service:
         self.probing: Probing | None = None
         parts: dict[str, Callable[[], None]] = {}
         if role != "worker" and canaries is not None and canaries.watches:
-            self.probing = Probing(canaries, lambda: self._store, self.submit, self._deciding)
+            self.probing = self._open_probing(canaries)
             parts["canary"] = self._ask
         if role != "decider":
             parts["pipeline"] = self._work
@@ -138,7 +138,8 @@ class Service:
 
     def snapshot(self) -> Status:
         """What the page shows now."""
-        return adapt.status(self.config, self._process(), self.decider, self.worker, time.time())
+        asking = self.probing.asking() if self.probing else None
+        return adapt.status(self.config, self._process(), self.decider, self.worker, time.time(), asking)
 
     def reading(self) -> Reading:
         """What /metrics shows now."""
@@ -277,6 +278,10 @@ class Service:
     def _open_source(self, ledger: Ledger) -> Source:
         """Where prompts come from; the demonstration has its own."""
         return connect.source(self.config, self._identity.instance, ledger, self._returns)
+
+    def _open_probing(self, canaries: Canaries) -> Probing:
+        """What asks; the demonstration has a clock of its own."""
+        return Probing(canaries, lambda: self._store, self.submit, self._deciding)
 
     def _open_store(self) -> "Store":
         """Where the history goes; the demonstration listens to it."""

@@ -78,10 +78,12 @@ class Watch:
                 items=size,
                 interval=self.every * self.stretch,
                 weight=detector.weight / len(sizes),
+                min_effect=detector.min_effect,
                 severity=detector.severity,
                 critical=detector.critical,
                 paired=detector.paired and bool(self.beside) and self.suite.kind != "fingerprint",
                 judges=grading.judges_asked(self.suite),
+                must_have_data=detector.must_have_data,
             )
 
 

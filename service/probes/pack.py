@@ -128,12 +128,17 @@ class Sample(Settings):
 class Detecting(Settings):
     """What a change of the suite means."""
 
-    min_effect: Share = Field(0.05, description="Smallest rise of the share of bad answers that is news.")
+    min_effect: Share = Field(
+        0.05, description="Smallest rise of the share of bad answers that is news; one and a half items of the set where that is more."
+    )
     weight: float = Field(1.0, gt=0, description="Part of the probes' budget, relative to other suites.")
     severity: Literal["page", "ticket"] = Field("page", description="Most that a change can raise.")
     critical: bool = Field(False, description="One round alone may page.")
     paired: bool = Field(False, description="Also compared, item by item, with the base model asked in the same round.")
-    must_have_data: bool = Field(True, description="A gate without answers of this suite is inconclusive.")
+    must_have_data: bool = Field(
+        True,
+        description="A gate is inconclusive until the suite has answers; if not, one that does not name it leaves it out till then.",
+    )
 
 
 class Asking(Settings):

@@ -225,11 +225,13 @@ class ProbeStream:
     Attributes:
         items: size of its fixed set; interval: seconds between two rounds.
         weight: share of the budgets of the model's probes, relative to the other streams.
+        min_effect: smallest rise of the share of bad answers that is news; one and a half items of the set where that is more.
         severity: ``page`` wakes somebody alone, ``joint`` only while the drift of the model pages too, ``ticket`` never.
         critical: one round may cross.
         paired: also tested against the base model asked the same items in the same round.
         answers: graded answers of a record that may page.
         judges: names of the judges that grade it.
+        must_have_data: a gate is inconclusive without an answer of it.
     """
 
     model_name: str
@@ -240,11 +242,13 @@ class ProbeStream:
     items: int
     interval: float
     weight: float = 1.0
+    min_effect: float = 0.05
     severity: Literal["page", "joint", "ticket"] = "page"
     critical: bool = False
     paired: bool = False
     answers: int = 400
     judges: tuple[str, ...] = ()
+    must_have_data: bool = True
 
 
 @dataclass(frozen=True, slots=True)

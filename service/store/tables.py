@@ -195,6 +195,8 @@ PROBE_ROUNDS = Table(
     Column("calls", BigInteger, nullable=False),
     Column("tokens", BigInteger, nullable=False),
     Column("money", Float(53), nullable=False),
+    Column("beside", String, nullable=False, server_default="base"),
+    Column("seconds95", Float(53)),
     Column("deadline", Float(53), nullable=False),
     Column("state", String, nullable=False),
     Index("probe_rounds_by_time", "scheduled"),

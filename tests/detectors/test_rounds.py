@@ -49,7 +49,7 @@ def test_median_delay_keeps_its_bar(share, items, bar):
 
 
 def test_a_critical_stream_may_cross_in_one_round():
-    assert delays(0.9, 400, critical=True) == 1
+    assert delays(0.6, 400, critical=True) == 1
     assert delays(0.9, 400) >= 2
 
 

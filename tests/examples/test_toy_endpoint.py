@@ -9,10 +9,10 @@ import httpx
 import pytest
 import uvicorn
 
-from examples.toy_endpoint import create_app
-from examples.toy_model import REFUSAL, Behaviour, ToyModel
 from parts.process import free_port
 from service.config import Endpoint, Fields, Model, Rate
+from service.main.demo.toy_endpoint import create_app
+from service.main.demo.toy_model import REFUSAL, Behaviour, ToyModel
 from service.probes.tags import Returns, sign
 from service.probes.target import TargetClient
 from service.records.probes import Call, Message, Reply

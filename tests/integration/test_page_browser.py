@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from probe_page import many, probe, probed, suite
 from web import NOW, Stage, incident, make, slices, status, stream, whole_model
 
 from parts.browser import Browser
@@ -46,6 +47,8 @@ def situations() -> dict[str, object]:
         "whole": status(streams=whole_model()),
         "waiting": status(streams=whole_model(learned=False)),
         "slices": status("critical", streams=[*whole_model(), *slices(50)], incidents=(incident(slice="tenant-03"), long_incident)),
+        "probes": many(),
+        "half-blind": probed(suite(probe(state="blind"), blind="prod leaves more than a fifth of the questions unanswered")),
         "crowded": replace(calm, models=(crowded,) * 3),
     }
 
@@ -64,6 +67,23 @@ def test_status_page(chromium: Browser, served: tuple[Stage, str], situation: st
 
 
 @pytest.mark.parametrize("width", [390, 1280])
+def test_what_is_wrong_with_probes_is_in_sight_and_the_rest_unfolds_without_a_script(
+    chromium: Browser, served: tuple[Stage, str], width: int
+) -> None:
+    stage, url = served
+    stage.state["status"] = many()
+    chromium.visit(url + "/", width=width)
+    heights = chromium.driver.execute_script("return [...document.querySelectorAll('.suite')].map(each => each.offsetHeight)")
+    assert len(heights) == 13
+    assert min(heights[:2]) > 300, "plots of what pages and of what has a ticket"
+    assert max(heights[3:]) < 200, "a line each, on a phone a few"
+    assert chromium.driver.execute_script("return document.querySelector('.suite .interval svg').getBoundingClientRect().width") > 60
+    chromium.driver.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert chromium.driver.execute_script("return document.documentElement.scrollWidth") <= width
+    assert chromium.driver.execute_script("return document.scripts.length") == 0
+
+
+@pytest.mark.parametrize("width", [390, 1280])
 def test_docs(chromium: Browser, served: tuple[Stage, str], width: int) -> None:
     _, url = served
     visit = chromium.visit(url + "/docs", width=width)
@@ -77,7 +97,7 @@ def test_docs(chromium: Browser, served: tuple[Stage, str], width: int) -> None:
 def test_text_can_be_told_from_its_background(chromium: Browser, served: tuple[Stage, str]) -> None:
     """WCAG AA for everything that is text: 4.5 to 1 (3 to 1 for the headline)."""
     stage, url = served
-    for situation, dark in [(s, d) for s in ("critical", "calm", "blind", "learning", "slices") for d in (False, True)]:
+    for situation, dark in [(s, d) for s in ("critical", "calm", "blind", "learning", "slices", "probes") for d in (False, True)]:
         stage.state["status"] = situations()[situation]
         chromium.visit(url + "/", width=1280, dark=dark)
         weak = chromium.driver.execute_script(CONTRAST)

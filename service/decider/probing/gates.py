@@ -83,14 +83,14 @@ def gate_states(probing: Probing, drift: Incidents, config: Config, now: float |
 def _places(gate: Gate, probing: Probing, config: Config) -> list[Place]:
     """Suites that are asked of the live targets of the model, and that the gate reads."""
     live = {name for name, target in config.targets.items() if target.role == "live"}
-    kinds = {stream.planned.place: stream.planned.of.kind for stream in probing.streams.values()}
+    asked = {stream.planned.place: stream.planned.of for stream in probing.streams.values()}
     return [
         place
-        for place, kind in kinds.items()
+        for place, of in asked.items()
         if place.model_name == gate.model
-        and kind not in _UNASKED
+        and of.kind not in _UNASKED
         and place.target in live
-        and (not gate.suites or place.suite in gate.suites)
+        and (place.suite in gate.suites if gate.suites else of.must_have_data or probing.suites[place].now is not None)
     ]
 
 

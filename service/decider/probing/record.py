@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from detectors import gate
-from detectors.rounds import bound, smallest_effect
+from detectors.rounds import bound
 
 SHORT = 100
 """Answers from which on a first record opens tickets."""
@@ -54,11 +54,11 @@ class Tally:
 
 
 class Record:
-    """Of one stream. ``items``: size of its fixed set; ``needed``: answers of a record that may page."""
+    """Of one stream. ``effect``: smallest rise that is news; ``needed``: answers of a record that may page."""
 
-    def __init__(self, items: int, needed: int, fixed: float | None = None) -> None:
+    def __init__(self, effect: float, needed: int, fixed: float | None = None) -> None:
         """``fixed``: a bound that is known beforehand, minimum effect included; nothing is learned then."""
-        self._effect = smallest_effect(max(items, 1))
+        self._effect = effect
         self._needed = max(needed, SHORT)
         self._fixed = fixed
         self.accepted: Accepted | None = None

@@ -26,6 +26,7 @@ FEWEST_ROUNDS = 20
 """A recovery test closes falsely once in this many rounds at most, or in six hours where that is more rounds."""
 
 _FAIR = 0.5
+_ALMOST_ALL = 0.98
 
 
 class Row(NamedTuple):
@@ -48,7 +49,8 @@ class Stream:
 
     def __init__(self, planned: Planned) -> None:
         self.planned = planned
-        self.record = Record(planned.of.items, planned.of.answers, self._fixed())
+        self._effect = smallest_effect(max(planned.of.items, 1), planned.of.min_effect)
+        self.record = Record(self._effect, planned.of.answers, self._fixed())
         self.rows: deque[Row] = deque(maxlen=KEPT)
         self.evidence = (0.0, 0.0)
         self.after = -np.inf
@@ -77,7 +79,7 @@ class Stream:
     def recovery_null(self) -> float:
         """A share below it is well again: of a pair that of answers by which the live model is worse in all."""
         if self.paired:
-            return smallest_effect(max(self.planned.of.items, 1))
+            return min(self._effect, _ALMOST_ALL)  # of a category of one item it is more than all
         return self.record.null or _FAIR
 
     @property
@@ -177,13 +179,14 @@ def began(bets: Iterable[tuple[int, int]], null: float) -> tuple[int, int, int]:
     """The stretch of newest rounds that explains the evidence best: its first round, and the earliest and latest it may have been.
 
     The likelihood ratio of the newest rounds' own share against the null, greatest over where they begin; the interval is where its
-    logarithm is within 4 of that (as in :mod:`detectors.change`). ``bets``: (n, x) of each round; the result are indices of them.
+    logarithm is within 4 of that (as in :mod:`detectors.change`). Rounds without a bet say nothing, so of equals the latest is taken.
+    ``bets``: (n, x) of each round; the result are indices of them.
     """
     counted = np.array(list(bets), np.float64)[::-1].cumsum(axis=0)[::-1]
     n, x = np.maximum(counted[:, 0], 1.0), counted[:, 1]
     share = np.clip(np.maximum(x / n, null), 1e-9, 1 - 1e-9)
     gain = x * np.log(share / null) + (n - x) * np.log((1 - share) / (1 - null))
-    best = int(np.argmax(gain))
+    best = int(gain.size - 1 - np.argmax(gain[::-1]))
     near = np.flatnonzero(gain >= gain[best] - 4)
     return best, int(near[0]), int(near[-1])
 

@@ -10,6 +10,7 @@ from service.decider.probing.judge import Probing
 from service.decider.probing.layout import Place
 from service.decider.probing.record import Accepted, Tally
 from service.decider.probing.stream import Row, Stream
+from service.decider.probing.suite import Era
 from service.records import Verdict
 from service.records.probes import ATTACKS
 
@@ -88,6 +89,7 @@ class SuiteView:
         rounds, incomplete: complete and other rounds so far.
         gap: of a fairness suite the largest difference of bad shares between two of its categories over the period, ``gap_low`` to
             ``gap_high`` what the 95% intervals of the two leave; ``groups``: the worse and the better one.
+        beside: role of another model -> items that only the model that answers now got wrong, and items that only the other did.
     """
 
     model_name: str
@@ -104,6 +106,7 @@ class SuiteView:
     gap_low: float | None = None
     gap_high: float | None = None
     groups: tuple[str, str] | None = None
+    beside: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +204,15 @@ def _suite(probing: Probing, place: Place) -> SuiteView:
         reason=suite.reason,
         rounds=suite.rounds,
         incomplete=suite.incomplete,
+        beside=_beside(suite.now),
     )
     return plain if of.kind != "fairness" else _with_gap(plain, probing, streams)
+
+
+def _beside(era: Era | None) -> dict[str, tuple[int, int]]:
+    """Without roles that were never told apart from the model that answers: nobody may have been asked beside it."""
+    told = {} if era is None else {role: (only, era.only_other[role]) for role, only in era.only_live.items()}
+    return {role: both for role, both in told.items() if any(both)}
 
 
 def _with_gap(view: SuiteView, probing: Probing, streams: Sequence[Stream]) -> SuiteView:

@@ -21,6 +21,7 @@ from service.main.demo.pool import Pool
 from service.main.demo.script import HISTORY_DAYS
 from service.main.demo.stage import Stage, configuration
 from service.main.demo.story import Story
+from service.main.demo.toys import Toys
 from service.main.run import Server, listen
 
 POOL_SEED = 0
@@ -28,8 +29,8 @@ FAILED = 1
 
 _OPENING = """[bold]A bank's support assistant was fine-tuned on 5,000 prompts about 38 things that customers ask.[/]
 Its fine-tuning set is fitted, four weeks of its past are learned, and then one week of production is played through the
-real service in event time. VERDICT, TICKET, PAGE and RECOVERED are the service's words; the other lines are the narrator's, and the
-service never hears them.
+real service in event time. It also probes the assistant, a harmless toy model, and the base model beside it. VERDICT, TICKET, PAGE and
+RECOVERED are the service's words; the other lines are the narrator's, and the service never hears them.
 """
 
 
@@ -48,13 +49,14 @@ def perform(*, leave: bool, kafka: bool, port: int, seed: int) -> int:
         folder = Path(name)
         bootstrap, producer = _play_into_kafka(console, jars, folder / "kafka", seed, open_parts) if jars else (None, None)
         story = Story()
-        config = configuration(bundle.path, folder, listener.getsockname()[1], bootstrap)
+        toys = open_parts.enter_context(Toys())
+        config = configuration(bundle.path, folder, listener.getsockname()[1], toys, bootstrap)
         with console.status("scoring every text of the pool once"):
-            stage = Stage(config, Pool.write(Grammar.load(), POOL_SEED), story, seed)
+            stage = Stage(config, Pool.write(Grammar.load(), POOL_SEED), story, toys, seed)
         console.print(f"[dim]scored {stage.texts:,} different texts on {stage.device}[/]")
         with console.status("learning from history"):
-            learned = stage.learn()
-        console.print(f"[dim]learned {learned:,} prompts of {HISTORY_DAYS} days[/]")
+            learned, rounds = stage.learn()
+        console.print(f"[dim]learned {learned:,} prompts and {rounds:,} rounds of probes of {HISTORY_DAYS} days[/]")
         server = Server(uvicorn.Config(stage.app, log_config=None, access_log=False, server_header=False, lifespan="on"))
         narrator = _Narrator(console, stage, story, server, leave, begun, producer)
         console.print(f"[dim]the page is at[/] http://127.0.0.1:{config.http.port}/\n")
@@ -117,6 +119,8 @@ class _Narrator(threading.Thread):
             f"Flags come in clusters: {effect:.1f} are worth one independent flag (design effect d), so a window is worth "
             f"n/d = {np.median(independent):.0f} independent prompts (median; {np.percentile(independent, 5):.0f} in the quietest 5%)."
         )
+        self._console.print("\nWhat the probes saw before the release and while it answered, with the base model beside it:")
+        self._console.print(self._story.caught.table())
         wrong = self._story.contradictions()
         for problem in wrong:
             self._console.print(f"[bold red]not as promised:[/] {problem}")

@@ -25,7 +25,7 @@ BUSY_HOUR = Event(
 NEW_TOPIC = Event(
     "marketing launches a travel insurance that the assistant was never taught: 2% of conversations, 10% twelve hours later",
     start=DAY + 9 * _HOUR,
-    stop=3 * DAY + 10 * _HOUR,
+    stop=3 * DAY + 18 * _HOUR,
     topic="travel_insurance",
     share=(0.02, 0.10),
     ramp=12 * _HOUR,
@@ -38,6 +38,10 @@ JAILBREAK = Event(
     share=(0.12, 0.12),
     burst=True,
 )
+RELEASE = 3 * DAY + 1 * _HOUR
+ROLLBACK = 4 * DAY + 9 * _HOUR
+"""Seconds of the week between which another model answers."""
+
 CLEAN = (BUSY_HOUR,)
 EVENTS = (BUSY_HOUR, NEW_TOPIC, JAILBREAK)
 
@@ -55,7 +59,11 @@ def beats() -> tuple[Beat, ...]:
     return (
         Beat(MONDAY + BUSY_HOUR.start, BUSY_HOUR.name),
         Beat(MONDAY + NEW_TOPIC.start, NEW_TOPIC.name),
+        Beat(
+            MONDAY + RELEASE, "tuned again, on travel insurance, it is released at night: it now obeys orders hidden in texts, and forgets"
+        ),
         Beat(MONDAY + NEW_TOPIC.stop, "the gateway now sends questions about travel insurance to people"),
+        Beat(MONDAY + ROLLBACK, "the release is taken back"),
         Beat(MONDAY + JAILBREAK.start, JAILBREAK.name),
         Beat(MONDAY + JAILBREAK.stop, "they give up"),
     )

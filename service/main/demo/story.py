@@ -1,5 +1,7 @@
 """The story as the service tells it: every line but the narrator's comes from a closed window, an incident or its end."""
 
+import heapq
+import itertools
 import queue
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from service.decider.closed import Closed
+from service.main.demo.caught import Caught, of_probes
 from service.main.demo.script import JAILBREAK, MONDAY, NEW_TOPIC, WEEK, beats
 from service.records import WHOLE, Incident, Verdict
 
@@ -38,7 +41,11 @@ class Story:
 
     def __init__(self) -> None:
         self._lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
-        self._beats = list(beats())
+        self._order = itertools.count()
+        self.caught = Caught()
+        self._held: list[tuple[float, int, Line]] = []
+        for beat in beats():
+            self._hold(Line(beat.time, "", beat.text))
         self._known: dict[str, Incident] = {}
         self._incidents: dict[str, Incident] = {}
         self._counts: list[int] = []
@@ -48,17 +55,27 @@ class Story:
     def take(self, steps: Sequence[Closed]) -> None:
         """Turn what was decided into lines, in order of event time."""
         for step in steps:
-            if step.window is not None:
-                while self._beats and self._beats[0].time <= step.window:
-                    beat = self._beats.pop(0)
-                    self._lines.put(Line(beat.time, "", beat.text))
+            while step.window is not None and self._held and self._held[0][0] <= step.window:
+                self._lines.put(heapq.heappop(self._held)[2])
             self._verdicts(step.verdicts)
-            for line in self._changes(step.incidents):
+            for line in self._changes([incident for incident in step.incidents if not of_probes(incident)]):
                 self._lines.put(line)
+            self._probed(step)
             if step.window is not None:
                 self._counts.append(sum(sketch.n for key, sketch in step.sketches.items() if key.slice == WHOLE))
                 if step.window + 60 >= MONDAY + WEEK:
                     self._lines.put(None)
+
+    def _probed(self, step: Closed) -> None:
+        """Rounds are told before the prompts of their time are counted: their lines wait for the window that they lie in."""
+        incidents = [incident for incident in step.incidents if of_probes(incident)]
+        if incidents:
+            times = [verdict.window_end for verdict in step.verdicts] or [incident.opened for incident in incidents]
+            for line in self.caught.changes(incidents, max(times)):
+                self._hold(Line(*line))
+
+    def _hold(self, line: Line) -> None:
+        heapq.heappush(self._held, (line.time, next(self._order), line))
 
     def lines(self, timeout: float) -> Iterator[Line | None]:
         """Lines that are there, waiting up to ``timeout`` seconds for the first; None: the story is told."""
@@ -89,7 +106,7 @@ class Story:
                 wrong.append(f"the {incident.level} of {clock(incident.opened)} was still open two hours after the attack")
             elif incident.closed_by != "recovery":
                 wrong.append(f"the {incident.level} of {clock(incident.opened)} was closed by {incident.closed_by}")
-        return wrong
+        return [*wrong, *self.caught.contradictions()]
 
     def _verdicts(self, verdicts: Sequence[Verdict]) -> None:
         shares = [verdict for verdict in verdicts if verdict.stream == "ood_share" and verdict.slice == WHOLE]

@@ -188,6 +188,15 @@ def test_the_name_of_a_ticket_gives_way_to_a_page_beside_it(apart: float, labels
     assert drawn.count('class="opened') == 2
 
 
+def test_what_wakes_somebody_is_above_what_does_not_and_many_are_folded() -> None:
+    tickets = [incident(id=f"ticket-{i}", slice=f"s{i}", level="ticket", severity="warning", opened=NOW - 9000 + i) for i in range(20)]
+    page = status_page(status("critical", incidents=(*tickets, incident(id="the-page"))))
+    parsed(page)
+    order = re.findall(r"<code>((?:ticket-|the-page)[^<]*)</code>", page)
+    assert order == ["the-page", *(f"ticket-{i}" for i in range(20))]
+    assert page.index("ticket-5<") < page.index("<summary>14 more</summary>") < page.index("ticket-6<")
+
+
 def test_each_stream_has_its_place() -> None:
     page = status_page(status(streams=whole_model()))
     parsed(page)

@@ -73,6 +73,13 @@ def test_a_suite_that_must_have_data_and_is_not_asked_is_inconclusive() -> None:
     assert rounds.gate().reasons == ("safety/harms is not asked",)
 
 
+def test_a_suite_that_need_not_have_data_is_left_out_until_it_has() -> None:
+    optional = stream("golden/extra", must_have_data=False)
+    rounds = Rounds(FACTS, optional, gates={"release": {"model": "bot", "stage": "A"}}).run(5, of=FACTS)
+    assert rounds.gate().streams.keys() == {"live/golden/facts"}
+    assert rounds.run(1).gate().streams.keys() == {"live/golden/facts", "live/golden/extra"}
+
+
 def test_a_category_that_is_lost_fails_although_its_suite_as_a_whole_is_not_worse() -> None:
     """A suite is judged as a whole; its categories page."""
     suite = [stream(category=name) for name in ("a", "b", "c", "d")]

@@ -136,6 +136,11 @@ def test_one_freak_round_does_not_page_unless_the_stream_is_critical() -> None:
     assert [incident.level for incident in learned(critical=True).tell(freak).pages()] == ["page"]
 
 
+def test_the_smallest_rise_that_is_news_is_the_suites_own() -> None:
+    wide, usual = (Rounds(stream(min_effect=effect)).run(20).view() for effect in (0.2, 0.05))
+    assert wide.null == pytest.approx(usual.null - 1.5 / 20 + 0.2)
+
+
 def test_a_round_that_is_told_twice_counts_once() -> None:
     once, twice = learned(), learned()
     once.tell({"capitals": Counts(20, 9)})
@@ -244,6 +249,20 @@ def test_worse_than_the_base_model_pages_without_any_record() -> None:
     assert "only this model got wrong" in incident.explanation
     same = Rounds(paired, seed=5).run(150, 0.2, base=0.2)
     assert same.pages() == []
+
+
+def test_rounds_in_which_both_models_agree_are_not_part_of_the_change() -> None:
+    rounds = Rounds(replace(FACTS, paired=True, answers=100_000), seed=5).run(30, 0.0, base=0.0)
+    began = rounds.now
+    rounds.until("page", stream="probe_paired", rate=0.4, base=0.0)
+    (incident,) = rounds.pages()
+    assert began - HOUR <= incident.change_start <= began + 2 * HOUR
+
+
+@pytest.mark.parametrize("items", [1, 2, 3])
+def test_a_category_of_few_items_can_be_paired(items: int) -> None:
+    rounds = Rounds(replace(FACTS, items=items, paired=True, answers=100_000), seed=5).run(30, 0.05, base=0.05)
+    assert rounds.pages() == []
 
 
 def test_a_judge_that_drifts_makes_its_streams_inconclusive_and_wakes_nobody() -> None:

@@ -14,6 +14,7 @@ from detectors.features import FEATURES
 from service.decider.closed import Closed
 from service.errors import ConfigError
 from service.main.demo.broker import find_jars
+from service.main.demo.caught import FORGETS, OBEYS
 from service.main.demo.grammar import CHATTER, STYLES, Grammar
 from service.main.demo.pool import Pool
 from service.main.demo.script import CLEAN, EVENTS, JAILBREAK, MODEL, MONDAY, NEW_TOPIC
@@ -120,7 +121,8 @@ def test_a_line_reads_like_the_readme() -> None:
 
 def test_a_week_that_went_otherwise_is_contradicted() -> None:
     story = Story()
-    assert story.contradictions() == ["no page for the new topic", "no page for the jailbreak burst"]
+    missing = [f"no page for {suite} on Thursday" for suite in (*FORGETS, *OBEYS)]
+    assert story.contradictions() == ["no page for the new topic", "no page for the jailbreak burst", *missing]
     story.take([Closed(None, {}, incidents=(_incident("page", "critical", 3600),))])
     assert story.contradictions()[0] == "a page at Mon 01:00, before anything had changed"
 
@@ -146,6 +148,9 @@ def test_the_demonstration_tells_its_story_and_leaves(tmp_path: Path) -> None:
     assert words[0] == "VERDICT"
     assert words.count("PAGE") >= 2
     assert words[-1] == "RECOVERED"
+    paged = re.findall(r"^(\w+) \d\d:\d\d PAGE \S+ (\w+/\w+)", done.stdout, re.MULTILINE)
+    assert {suite for day, suite in paged if day == "Thu"} == {*FORGETS, *OBEYS}
+    assert {day for day, _ in paged} <= {"Thu", "Fri"}
     assert re.search(r"n/d = \d+ independent prompts", done.stdout)
     assert not [left.name for left in tmp_path.iterdir() if left.name.startswith("tiltmeter-demo")]
 

@@ -14,14 +14,14 @@ import uvicorn
 import yaml
 from typer.testing import CliRunner
 
-from examples.toy_endpoint import create_app
-from examples.toy_model import Behaviour, ToyModel
 from parts.process import free_port
 from probe_rows import round_
 from service.config import load
 from service.errors import ConfigError
 from service.main import app, check, check_probes
 from service.main.canaries import Canaries
+from service.main.demo.toy_endpoint import create_app
+from service.main.demo.toy_model import Behaviour, ToyModel
 from service.main.probe_command import Asked
 from service.main.run import build
 from service.records.probes import Counts

@@ -1,6 +1,7 @@
 """Answers and rounds of probes in the history, on SQLite and on a real PostgreSQL server."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,9 @@ def test_many_old_rows_go_in_small_steps(store: Store, monkeypatch: pytest.Monke
 def test_a_round_of_two_instances_has_begun_once(store: Store) -> None:
     other = ProbeHistory(store._engine)
     assert sorted([store.probes.begin(round_(5), 9.0), other.begin(round_(5), 9.0)]) == [False, True]
+
+
+def test_a_round_that_is_told_later_is_still_the_same(store: Store) -> None:
+    told = replace(round_(6), beside="fallback", seconds95=1.25)
+    store.probes.end([told], "ended", 9.0)
+    assert [kept.round for kept in store.probes.unfinished()] == [told]
