@@ -100,6 +100,16 @@ def test_an_endpoint_that_answers_nothing_leaves_with_status_1(toy: tuple[str, T
     assert "inconclusive" in (tmp_path / "j.xml").read_text()
 
 
+def test_connecting_tries_every_target_and_judge(toy: tuple[str, ToyModel], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    judges = {"away": {"url": f"http://127.0.0.1:{free_port()}/v1", "timeouts": {"connect": 1}}}
+    answers = check_probes.answers(Canaries.load(load(write(tmp_path, toy[0], judges=judges))))
+    assert [(each.ok, each.text) for each in answers] == [
+        (True, "targets.live answers as toy-1"),
+        (False, "judges.away does not answer: connect"),
+    ]
+    assert capfd.readouterr().err == ""
+
+
 def test_the_record_decides_what_is_too_much(toy: tuple[str, ToyModel], tmp_path: Path) -> None:
     assert not Asked(round_(), "sums", Counts(20, 2), (400, 20)).beyond
     assert Asked(round_(), "sums", Counts(20, 8), (400, 20)).beyond
@@ -147,7 +157,11 @@ def test_mistakes_are_told_with_status_2(tmp_path: Path, words: tuple[str, ...],
         ({"through_gateway": True}, {}, "expected a key that signs canaries"),
         ({"key_env": "NOBODY_SETS_THIS"}, {}, "NOBODY_SETS_THIS"),
         ({"system_prompt_file": "/nowhere/system.txt"}, {}, "system_prompt_file"),
-        ({}, {"probes": {"every": {"golden/other": "1h"}}}, "probes.every.golden/other: no such suite; expected one of golden/own"),
+        (
+            {},
+            {"probes": {"every": {"golden/other": "1h"}}},
+            "probes.every.golden/other: no such suite; did you mean 'golden/own'? expected one of golden/own",
+        ),
         ({}, {"probes": {"every": {"golden/own": "1s"}}}, "expected at least 2s"),
     ],
 )
