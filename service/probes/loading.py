@@ -120,7 +120,7 @@ def _with_file(pack: Path, suite: Suite, golden: Path | None) -> Suite:
     if suite.items_file == GOLDEN:
         if golden is None:
             raise ConfigError(
-                f"{pack}: suite '{suite.id}' asks your own items; expected probes.golden (`pack check`: --golden): a JSONL or CSV file of them"
+                f"{pack}: suite '{suite.id}' asks your own items; expected probes.golden (`pack check`: --golden), a JSONL or CSV file"
             )
         path = golden
     else:

@@ -88,7 +88,7 @@ def test_a_model_that_forgets_leaves_with_status_3(toy: tuple[str, ToyModel], tm
     finally:
         model.behaviour = before
     assert done.exit_code == 3, done.output
-    assert "every bad answer counts" in done.output
+    assert "there is no record (0 of 400 answers), so every bad answer counts" in done.output
     suite = ElementTree.parse(tmp_path / "j.xml").getroot()[0]
     assert int(suite.get("failures", "0")) == len(suite.findall("testcase/failure")) > 10
 
@@ -108,6 +108,13 @@ def test_connecting_tries_every_target_and_judge(toy: tuple[str, ToyModel], tmp_
         (False, "judges.away does not answer: connect"),
     ]
     assert capfd.readouterr().err == ""
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(toy: tuple[str, ToyModel], tmp_path: Path) -> None:
+    done = tiltmeter("probe", "--config", write(tmp_path, toy[0]), "--junit", tmp_path / "nowhere" / "j.xml")
+    assert done.exit_code == 2
+    assert "--junit: " in done.output
+    assert "golden/own" not in done.output
 
 
 def test_the_record_decides_what_is_too_much(toy: tuple[str, ToyModel], tmp_path: Path) -> None:
