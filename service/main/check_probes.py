@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -15,7 +16,9 @@ from service.main.canaries import CALIBRATION_EVERY, Canaries
 from service.main.watches import Watch, money
 from service.probes.forms import Capabilities
 from service.probes.render import Cost
-from service.source.access import Finding
+
+if TYPE_CHECKING:
+    from service.source.access import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,12 @@ def notes(canaries: Canaries, models: Mapping[str, Weighted]) -> Iterator[str]:
         yield "no key signs canaries (probes.tag_key_file or TILTMETER_CANARY_KEY): where they come in, they count as prompts"
 
 
-def answers(canaries: Canaries) -> list[Finding]:
+def answers(canaries: Canaries) -> "list[Finding]":
     """Whether each target and judge answers, by its URL, key and model: three small requests or a few more, in no budget's count."""
     return asyncio.run(_answers(canaries))
 
 
-async def _answers(canaries: Canaries) -> list[Finding]:
+async def _answers(canaries: Canaries) -> "list[Finding]":
     from service.main.clients import Opened
 
     opened = Opened(canaries)
@@ -119,7 +122,9 @@ async def _answers(canaries: Canaries) -> list[Finding]:
         await opened.aclose()
 
 
-def _finding(name: str, can: Capabilities) -> Finding:
+def _finding(name: str, can: Capabilities) -> "Finding":
+    from service.source.access import Finding
+
     if can.reached:
         return Finding(True, f"{name} answers{f' as {can.model}' if can.model else ''}")
     return Finding(False, f"{name} does not answer: {can.reason}")
