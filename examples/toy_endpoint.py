@@ -37,6 +37,7 @@ def main() -> None:
         with given.log.open("a") as log:
             log.write(json.dumps(record) + "\n")
 
+    print(f"a toy model answers at http://{given.host}:{given.port}/v1", flush=True)
     uvicorn.run(create_app(model, given.key, heard if given.log else None), host=given.host, port=given.port, log_level="warning")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from service.config.mistakes import KeyPath, explain, where
+from service.config.mistakes import KeyPath, explain, near, where
 from service.config.secrets import MASK, find_secrets, is_secret_key, masked
 from service.config.settings import Config, Kafka
 from service.errors import ConfigError
@@ -84,6 +84,7 @@ def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
     _check_examples(path, lines, config)
     _check_options(path, lines, config)
     _check_grafana(path, lines, config)
+    _check_monitored(path, lines, config)
     return config
 
 
@@ -200,6 +201,16 @@ def _check_grafana(file: Path, lines: Mapping[KeyPath, int], config: Config) -> 
     if config.grafana.annotations and config.grafana.url is None:
         place = where(file, lines, ("grafana", "annotations"))
         raise ConfigError(f"{place}: true, but nothing says where Grafana is; expected: grafana.url beside it, such as http://grafana:3000")
+
+
+def _check_monitored(file: Path, lines: Mapping[KeyPath, int], config: Config) -> None:
+    """Refuse targets and gates of a model that there is not: nothing would be asked, and a gate would be inconclusive for ever."""
+    named = [(("targets", name, "monitors"), target.monitors) for name, target in config.targets.items()]
+    named += [(("gates", name, "model"), gate.model) for name, gate in config.gates.items()]
+    for key, model in named:
+        if model not in config.models:
+            known = tuple(config.models)
+            raise ConfigError(f"{where(file, lines, key)}: no such model '{model}'; {near(model, known)}expected one of {', '.join(known)}")
 
 
 def _check_options(file: Path, lines: Mapping[KeyPath, int], config: Config) -> None:

@@ -78,7 +78,8 @@ def _resolve(root: type[BaseModel], location: Sequence[int | str]) -> tuple[KeyP
     return tuple(path), holders, setting
 
 
-def _near(name: str, known: Sequence[str]) -> str:
+def near(name: str, known: Sequence[str]) -> str:
+    """``did you mean 'NAME'? `` of the known name that is most alike; empty where none is."""
     close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
     return f"did you mean '{close[0]}'? " if close else ""
 
@@ -105,7 +106,7 @@ def explain(
     match detail["type"]:
         case "extra_forbidden":
             known = sorted({field.alias or name for model in holders for name, field in model.model_fields.items()})
-            return f"{place}: unknown key; {_near(path[-1], known)}known here: {', '.join(known)}"
+            return f"{place}: unknown key; {near(path[-1], known)}known here: {', '.join(known)}"
         case "missing":
             return f"{place}: missing; expected: {_expected(detail, setting)}{meaning}"
         case "union_tag_not_found":
@@ -115,10 +116,10 @@ def explain(
             known = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
             tag = str(context["tag"])
             key = str(context["discriminator"]).strip("'")
-            return f"{place}.{key}: given {_shown(path, tag)}; {_near(tag, known)}expected: {' or '.join(known)}"
+            return f"{place}.{key}: given {_shown(path, tag)}; {near(tag, known)}expected: {' or '.join(known)}"
         case "literal_error":
             known = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")]
-            return f"{place}: given {_shown(path, value)}; {_near(str(value), known)}expected: {' or '.join(known)}{meaning}"
+            return f"{place}: given {_shown(path, value)}; {near(str(value), known)}expected: {' or '.join(known)}{meaning}"
         case "value_error" if isinstance(value, dict):  # of a section: the message names its keys and their values
             return f"{place}: {_expected(detail, setting)}"
     return f"{place}: given {_shown(path, value)}; expected: {_expected(detail, setting)}{meaning}"
@@ -131,6 +132,8 @@ def _expected(detail: ErrorDetails, setting: FieldInfo | None) -> str:
             return detail["msg"].removeprefix("Value error, ").removeprefix("expected ")
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
             return f"a number {detail['msg'].removeprefix('Input should be ')}"
+        case "string_pattern_mismatch":
+            return f"text that matches {detail['ctx']['pattern']}"
         case "finite_number":
             return "a finite number"
         case "too_short":

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from service.config.base import Seconds, Settings
 
@@ -126,6 +126,15 @@ class Probes(Settings):
     store_text: bool = Field(False, description="Keep the answers of suites that are not sensitive.")
     weight: float = Field(0.3, gt=0, lt=1, description="Part of a model's budgets that its probes have together.")
     period: Seconds = Field(86400.0, gt=0, description="Over which rates with intervals are shown.")
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, hosts: list[str]) -> list[str]:
+        """A URL or a wildcard would be compared whole, and allow nothing."""
+        for host in hosts:
+            if not host.strip() or set(host.strip()) & set("/*@ "):
+                raise ValueError(f"hosts without scheme, path and wildcards, such as vllm or vllm:8000, unlike '{host}'")
+        return hosts
 
 
 class Gate(Settings):

@@ -212,7 +212,10 @@ def run(
 def check_config(
     file: Annotated[Path, typer.Argument(help="Configuration file.", show_default=False)],
     connect: Annotated[
-        bool, typer.Option("--connect", help="Also try the device, the broker, the databases and the rights that this mode needs.")
+        bool,
+        typer.Option(
+            "--connect", help="Also try the device, the broker, the databases, the rights that this mode needs, each target and judge."
+        ),
     ] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the configuration in force, defaults and environment included.")] = False,
 ) -> None:

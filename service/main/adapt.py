@@ -243,7 +243,7 @@ def _notes(model: ModelView, config: Config, watermark: float) -> Iterator[str]:
         seen = baseline.contact.n if baseline.contact else 0
         hours = max(watermark - baseline.since, 0.0) / 3600 if baseline.since is not None and math.isfinite(watermark) else 0.0
         spent = f"{hours:.1f} of {needed.duration / 3600:.0f} h"
-        yield f"First contact, nothing pages yet: {spent} and {seen:,} of {needed.prompts:,} prompts seen"
+        yield f"First contact, drift pages nobody yet: {spent} and {seen:,} of {needed.prompts:,} prompts seen"
     if baseline.accepted is not None and baseline.accepted.objection:
         yield f"The baseline was accepted anyway by {baseline.accepted.actor}, although {baseline.accepted.objection}"
     if baseline.candidate is not None:

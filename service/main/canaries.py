@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.config import Config, Endpoint, Target, api_key, canary_key
+from service.config.mistakes import near
 from service.config.secrets import CANARY_KEY
 from service.errors import ConfigError
 from service.graders import read_calibration
@@ -43,6 +44,7 @@ class Canaries:
         if twice := {watch.name for watch in watches if sum(other.name == watch.name for other in watches) > 1}:
             raise ConfigError(f"probes.packs: suite {min(twice)} comes twice; expected packs of different ids")
         _check_every(config, watches)
+        _check_gates(config, watches)
         return cls(config, tuple(stretched(config, watches)), prompts, keys, canary_key(settings))
 
     @property
@@ -65,8 +67,6 @@ class Canaries:
 
 def _check(config: Config) -> None:
     for name, target in config.targets.items():
-        if target.monitors not in config.models:
-            raise ConfigError(f"targets.{name}.monitors: no such model {target.monitors!r}; expected one of {', '.join(config.models)}")
         if target.through_gateway and canary_key(config.probes) is None:
             raise ConfigError(f"targets.{name}.through_gateway: expected a key that signs canaries: probes.tag_key_file or {CANARY_KEY}")
     if config.targets and not any(target.role == "live" for target in config.targets.values()):
@@ -74,12 +74,23 @@ def _check(config: Config) -> None:
 
 
 def _check_every(config: Config, watches: Sequence[Watch]) -> None:
-    known = {watch.suite_name for watch in watches}
+    known = tuple(sorted({watch.suite_name for watch in watches}))
     for name, every in config.probes.every.items():
         if name not in known:
-            raise ConfigError(f"probes.every.{name}: no such suite; expected one of {', '.join(sorted(known)) or 'those of probes.packs'}")
+            told = ", ".join(known) or "those of probes.packs"
+            raise ConfigError(f"probes.every.{name}: no such suite; {near(name, known)}expected one of {told}")
         if every < 2:
             raise ConfigError(f"probes.every.{name}: expected at least 2s")
+
+
+def _check_gates(config: Config, watches: Sequence[Watch]) -> None:
+    """A gate that waits for a suite which nobody asks would be inconclusive for ever."""
+    for name, gate in config.gates.items():
+        known = tuple(sorted({watch.suite_name for watch in watches if watch.model == gate.model}))
+        for suite in gate.suites:
+            if suite not in known:
+                told = ", ".join(known) or f"none, for no target of role live monitors {gate.model}"
+                raise ConfigError(f"gates.{name}.suites: no such suite '{suite}'; {near(suite, known)}expected: {told}")
 
 
 def _text(name: str, target: Target) -> str:

@@ -53,7 +53,7 @@ def check(path: Path, connect: bool, show: bool) -> bool:
         console.print(check_probes.endpoints(canaries))
         for line in check_probes.notes(canaries, weights):
             console.print(f"[yellow]note[/yellow]  {line}")
-    return _connect(config, models, console) if connect else True
+    return _connect(config, models, canaries, console) if connect else True
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _remarks(config: Config) -> list[str]:
     return remarks
 
 
-def _connect(config: Config, models: Models, console: Console) -> bool:
+def _connect(config: Config, models: Models, canaries: Canaries | None, console: Console) -> bool:
     """Try everything a running service would need; every finding is printed."""
     fine = True
     parts: dict[str, Callable[[], str]] = {
@@ -143,7 +143,7 @@ def _connect(config: Config, models: Models, console: Console) -> bool:
             console.print(f"{OK}  {answer}")
     from service.source.access import connect
 
-    for finding in connect(config):
+    for finding in (*connect(config), *(check_probes.answers(canaries) if canaries is not None else ())):
         fine = fine and finding.ok
         console.print(f"{OK if finding.ok else BAD}  ", end="")
         console.print(finding.text, markup=False)

@@ -1,7 +1,9 @@
 """What ``check-config`` says of canaries: what is asked of each endpoint on a day, what is not and why, and what they may page."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -12,7 +14,11 @@ from service.decider.probing.layout import may_page, plan
 from service.main import grading
 from service.main.canaries import CALIBRATION_EVERY, Canaries
 from service.main.watches import Watch, money
+from service.probes.forms import Capabilities
 from service.probes.render import Cost
+
+if TYPE_CHECKING:
+    from service.source.access import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,30 @@ def notes(canaries: Canaries, models: Mapping[str, Weighted]) -> Iterator[str]:
     yield from _same(config)
     if canaries.key is None and any(watch.blocked is None for watch in canaries.watches):
         yield "no key signs canaries (probes.tag_key_file or TILTMETER_CANARY_KEY): where they come in, they count as prompts"
+
+
+def answers(canaries: Canaries) -> "list[Finding]":
+    """Whether each target and judge answers, by its URL, key and model: three small requests or a few more, in no budget's count."""
+    return asyncio.run(_answers(canaries))
+
+
+async def _answers(canaries: Canaries) -> "list[Finding]":
+    from service.main.clients import Opened
+
+    opened = Opened(canaries)
+    try:
+        await opened.prepare(None)
+        return [_finding(name, client.capabilities) for name, client in opened.clients.items()]
+    finally:
+        await opened.aclose()
+
+
+def _finding(name: str, can: Capabilities) -> "Finding":
+    from service.source.access import Finding
+
+    if can.reached:
+        return Finding(True, f"{name} answers{f' as {can.model}' if can.model else ''}")
+    return Finding(False, f"{name} does not answer: {can.reason}")
 
 
 def _same(config: Config) -> Iterator[str]:

@@ -29,6 +29,7 @@ from service.records.probes import Spent as Kept
 from service.store import ProbeHistory
 
 _log = logging.getLogger(__name__)
+_log.addHandler(logging.NullHandler())  # commands without a log say themselves which endpoint does not answer
 
 
 class Opened:

@@ -52,6 +52,15 @@ def check(pack: Pack, suite: Suite, config: Config) -> None:
         raise ConfigError(f"pack {pack.id}: suite '{suite.id}': {error}") from None
 
 
+def check_alone(pack: Pack, suite: Suite, allow_code: bool) -> None:
+    """As :func:`check`, without a configuration: every judge that is named is taken as there."""
+    try:
+        judges = {name: Asking(_nobody, name, 1) for name in judges_asked(suite)}
+        Graders.build(specs_of(suite), judges, _nothing, allow_code=allow_code)
+    except ConfigError as error:
+        raise ConfigError(f"pack {pack.id}: suite '{suite.id}': {error}") from None
+
+
 def grading_of(suite: Suite, config: Config, judges: Mapping[str, Ask], similar: Similar) -> tuple[str, Grading]:
     """Identity of the graders of a suite, and what calls them. Raises ConfigError."""
     specs = specs_of(suite)

@@ -38,7 +38,7 @@ def list_incidents(
 
         tiltmeter incident list --all --model support-bot --slice acme
     """
-    from rich.table import Table
+    from rich.table import Column, Table
 
     asked = {"model": model, "slice": slice_, "stream": stream}
     query = {"open": str(not everything).lower(), **{name: value for name, value in asked.items() if value is not None}}
@@ -46,13 +46,18 @@ def list_incidents(
     if not rows:
         typer.echo("no incidents" if everything else "no open incidents")
         return
-    table = Table("opened (UTC)", "level", "severity", "model", "slice", "stream", "what", "state", "id", box=None, header_style="bold")
+    screen = console()
+    # An id is typed or copied into the next command: it is never cut, and in one piece where there is room.
+    longest = max(len(row["id"]) for row in rows)
+    identity = Column("id", overflow="fold", min_width=longest if longest <= screen.width // 2 else None)
+    titles = ("opened (UTC)", "level", "severity", "model", "slice", "stream", "what", "state")
+    table = Table(*titles, identity, box=None, header_style="bold")
     for row in rows:
         state = f"closed: {row['verdict']}" if row["closed"] else ("acknowledged" if row["acknowledged"] else "open")
         opened = f"{datetime.fromtimestamp(row['opened'], UTC):%Y-%m-%d %H:%M}"
         place = row["model_name"], row["slice"], row["stream"]
         table.add_row(opened, row["level"], row["severity"], *place, row["explanation"], state, row["id"])
-    console().print(table)
+    screen.print(table)
 
 
 @app.command()

@@ -37,10 +37,13 @@ def check(
     """
     from rich.table import Table
 
+    from service.main.grading import check_alone
     from service.probes.loading import load_pack, warnings
     from service.probes.render import calls_per_day, cost
 
     read = load_pack(pack, golden=golden, allow_code=allow_code)
+    for suite in read.suites:
+        check_alone(read, suite, allow_code)
     typer.echo(f"{read.id} version {read.version}, {read.license}{': ' if read.description else ''}{read.description}")
     table = Table("suite", "kind", "expect", "items", "calls a round", "every", "calls a day", "tokens a day", "graders", box=None)
     for suite in read.suites:

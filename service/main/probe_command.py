@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from scipy.stats import beta, binom
 
@@ -41,12 +41,16 @@ _LONGEST = 6 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One category of one round. ``record``: answers it is held against and bad ones among them, None where there is no record."""
+    """One category of one round. ``record``: answers it is held against and bad ones among them, None where there is no record.
+
+    ``learned``: answers that there are towards one.
+    """
 
     round: Round
     category: str
     counts: Counts
     record: tuple[int, int] | None
+    learned: int = 0
 
     @property
     def beyond(self) -> bool:
@@ -91,7 +95,9 @@ def probe_now(path: Path, pack: str | None, suite: str | None, target: str | Non
     canaries = Canaries.load(config)
     chosen = _chosen(canaries, suite, target)
     with ExitStack() as stack:
-        lines = stack.enter_context(_opened(out)) if out is not None else None
+        lines = stack.enter_context(_opened("--out", out, "w")) if out is not None else None
+        if junit is not None:
+            _opened("--junit", junit, "a").close()  # before anything is asked: answers cost money
         finding = asyncio.run(_asked(canaries, chosen, lines))
     console().print(_table(finding))
     for row in finding.rows:
@@ -102,11 +108,11 @@ def probe_now(path: Path, pack: str | None, suite: str | None, target: str | Non
     return finding
 
 
-def _opened(path: Path) -> TextIO:
+def _opened(option: str, path: Path, mode: Literal["w", "a"]) -> TextIO:
     try:
-        return path.open("w", encoding="utf-8")
+        return path.open(mode, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"--out: {path} cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{option}: {path} cannot be written: {error.strerror}") from None
 
 
 def _chosen(canaries: Canaries, suite: str | None, target: str | None) -> frozenset[str]:
@@ -192,7 +198,9 @@ def _history(config: Config) -> "ProbeHistory | None":
 
 def _held(round: Round, category: str, counts: Counts, history: "ProbeHistory | None") -> Asked:
     record = history.record_counts(round.target, round.suite, round.key, FEWEST).get(category) if history is not None else None
-    return Asked(round, category, counts, record if record is not None and record[0] >= FEWEST else None)
+    if record is None or record[0] < FEWEST:
+        return Asked(round, category, counts, None, record[0] if record is not None else 0)
+    return Asked(round, category, counts, record)
 
 
 def _table(finding: Finding) -> "Table":
@@ -231,6 +239,8 @@ def _interval(bad: int, n: int) -> tuple[float, float]:
 def _said(row: Asked) -> str:
     counts = row.counts
     against = (
-        "there is no record, so every bad answer counts" if row.record is None else f"its record has {row.record[1]} of {row.record[0]}"
+        f"there is no record ({row.learned} of {FEWEST} answers), so every bad answer counts"
+        if row.record is None
+        else f"its record has {row.record[1]} of {row.record[0]}"
     )
     return f"{row.round.suite}/{row.category}: {counts.bad} of {counts.n} answers are bad; {against}"

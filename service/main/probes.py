@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from service.errors import ConfigError
+from service.errors import ConfigError, DataError
 from service.main.remote import DEFAULT_URL, TokenFile, Url, call, carry_out, console
 
 if TYPE_CHECKING:
@@ -83,9 +83,12 @@ def accept(
         raise ConfigError("--reason: needed unless --dry-run is given")
     named = {name: value for name, value in (("target", target), ("suite", suite), ("category", category)) if value is not None}
     query = urlencode({"model": model, **{name: value for name, value in named.items() if name != "category"}})
+    probed = call("GET", url, f"/v1/probes/records?{query}")["records"]
+    if dry_run and not probed:
+        raise DataError(f"{', '.join((model, *named.values()))}: nothing that is probed is called so, or the service is still starting")
     rows = [
         row
-        for row in call("GET", url, f"/v1/probes/records?{query}")["records"]
+        for row in probed
         if row["acceptable"] and category in (None, row["category"]) and (row["stream"] != "probe_judge" or suite or target)
     ]
     if rows:

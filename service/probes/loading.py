@@ -57,7 +57,9 @@ def load_pack(name: str | Path, *, golden: Path | None = None, allow_code: bool 
         raise ConfigError("\n".join(dict.fromkeys(told))) from None
     if pack.code() and not allow_code:
         place = where(path, lines, ("suites",))
-        raise ConfigError(f"{place}: grader python names {pack.code()[0]}; code is refused unless probes.allow_code is true")
+        raise ConfigError(
+            f"{place}: grader python names {pack.code()[0]}; code is refused unless probes.allow_code is true (`pack check`: --allow-code)"
+        )
     return pack.model_copy(update={"suites": [_with_file(path, suite, golden) for suite in pack.suites]})
 
 
@@ -117,7 +119,9 @@ def _with_file(pack: Path, suite: Suite, golden: Path | None) -> Suite:
         return suite
     if suite.items_file == GOLDEN:
         if golden is None:
-            raise ConfigError(f"{pack}: suite '{suite.id}' asks your own items; expected probes.golden: a JSONL or CSV file of them")
+            raise ConfigError(
+                f"{pack}: suite '{suite.id}' asks your own items; expected probes.golden (`pack check`: --golden), a JSONL or CSV file"
+            )
         path = golden
     else:
         path = pack.parent / suite.items_file

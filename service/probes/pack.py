@@ -150,6 +150,14 @@ class Asking(Settings):
     repeats: int | None = Field(None, gt=0, description="Times that each item is asked in a round. Unset: 1.")
     logprobs: int | None = Field(None, ge=0, le=20, description="Log probabilities asked for of each token. Unset: 0.")
 
+    @field_validator("system")
+    @classmethod
+    def _prod(cls, system: str | None) -> str | None:
+        """One word with an @ is no system prompt, but a misspelt ``@prod``: the model would be asked without its prompt."""
+        if system is not None and re.fullmatch(r"@[\w-]*", system) and system != "@prod":
+            raise ValueError("expected @prod, none, or a text")
+        return system
+
 
 class Suite(Settings):
     """Items of one kind that are asked, graded and judged together."""

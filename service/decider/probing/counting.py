@@ -27,8 +27,9 @@ def count(planned: Planned, told: Round) -> Counted | None:
         all_, bad = (n + unscored + error, error) if planned.question == "probe_errors" else (n + unscored, unscored)
         return Counted(all_, bad, None, (all_, bad), (all_, bad))
     if planned.question == "probe_judge":
-        n, bad = (sum(getattr(counts, name) for counts in told.counts.values()) for name in ("n", "bad"))
-        return Counted(n, bad, None, (n, bad), (n, bad))
+        n, bad, unread = (sum(getattr(counts, name) for counts in told.counts.values()) for name in ("n", "bad", "unscored"))
+        all_, wrong = n + unread, bad + unread  # who says nothing readable of an answer is not right about it
+        return Counted(all_, wrong, None, (all_, wrong), (all_, wrong))
     counts = told.counts.get(planned.of.category, Counts())
     n, bad, only_live, only_base = counts.n, counts.bad, counts.worse, counts.better
     if planned.question == "probe":

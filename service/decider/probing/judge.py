@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from service.decider.probing import words
 from service.decider.probing.counting import Counted, count
 from service.decider.probing.deployments import Deployments
 from service.decider.probing.layout import Place, Planned, plan
+from service.decider.probing.record import Tally
 from service.decider.probing.stream import NO_ROWS, Stream
 from service.decider.probing.suite import Suite
 from service.decider.probing.tap import Tap
@@ -190,6 +191,16 @@ class Probing:
         if stream.paired or stream.is_fingerprint or record.now is None:
             return False
         return record.accepted is None or record.trial is not None or bool(self.incidents.levels(stream.planned.key))
+
+    def offered(self, stream: Stream) -> Tally | None:
+        """What an acceptance takes of what answers now: since the change of an open incident began, else outside of changes told of."""
+        now, open_ = stream.record.now, self.incidents.since(stream.planned.key)
+        if now is None:
+            return None
+        if open_ and 0 < open_[1] < now.n:
+            since, n, bad = open_
+            return replace(now, since=max(since, now.since), n=n, bad=min(bad, n))
+        return replace(now, n=now.learned_n, bad=now.learned_bad) if now.learned_n and not open_ else now
 
     def reference(self, stream: Stream) -> float:
         """Share that is normal: of the record, else what is tested against."""

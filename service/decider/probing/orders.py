@@ -37,10 +37,11 @@ def accept(probing: Probing, command: Command) -> str:
     for stream in meant:
         if not probing.acceptable(stream):
             continue
-        tally = stream.record.accept(command.time, command.actor, reason)
-        if tally is not None:
+        offered = probing.offered(stream)
+        tally = stream.record.accept(command.time, command.actor, reason, offered.n, offered.bad) if offered is not None else None
+        if offered is not None and tally is not None:
             done.append(stream)
-            answers += tally.n
+            answers += offered.n
             stream.renew(tally.last)
     prints = [stream for stream in meant if stream.is_fingerprint] if command.arguments.get("category") is None else []
     if not done and command.arguments.get("suite") is None:

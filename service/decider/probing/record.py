@@ -56,11 +56,14 @@ class Tally:
 class Record:
     """Of one stream. ``effect``: smallest rise that is news; ``needed``: answers of a record that may page."""
 
-    def __init__(self, effect: float, needed: int, fixed: float | None = None) -> None:
-        """``fixed``: a bound that is known beforehand, minimum effect included; nothing is learned then."""
+    def __init__(self, effect: float, needed: int, fixed: float | None = None, most: float | None = None) -> None:
+        """``fixed``: a bound that is known beforehand, minimum effect included; nothing is learned then.
+
+        ``most``: what can never be normal, whatever is learned; it holds before anything is.
+        """
         self._effect = effect
         self._needed = max(needed, SHORT)
-        self._fixed = fixed
+        self._fixed, self._most = fixed, most
         self.accepted: Accepted | None = None
         self.previous: Accepted | None = None
         self.tallies: list[Tally] = []
@@ -71,8 +74,8 @@ class Record:
         if self._fixed is not None:
             return self._fixed
         if self.accepted is None or self.accepted.bound > LARGEST_BOUND:
-            return None
-        return min(self.accepted.bound + self._effect, 0.98)
+            return self._most
+        return min(self.accepted.bound + self._effect, self._most or 0.98)
 
     @property
     def margin(self) -> float:
@@ -120,13 +123,13 @@ class Record:
             now.learned_n = max(now.learned_n - n, 0)
             now.learned_bad = min(max(now.learned_bad - bad, 0), now.learned_n)
 
-    def accept(self, time: float, actor: str, reason: str) -> Tally | None:
-        """A person takes what answers now as the record, as it is; the tally that became it, None without an answer."""
+    def accept(self, time: float, actor: str, reason: str, n: int, bad: int) -> Tally | None:
+        """A person takes ``n`` answers of what answers now as the record; the tally they belong to, None without an answer."""
         now = self.now
-        if self._fixed is not None or now is None or now.n == 0:
+        if self._fixed is not None or now is None or n == 0:
             return None
-        now.learned_n, now.learned_bad, now.alarmed = now.n, now.bad, False
-        self._put(Accepted(now.key, now.revision, now.n, now.bad, bound(now.bad, now.n), time, actor, reason))
+        now.learned_n, now.learned_bad, now.alarmed = n, bad, False
+        self._put(Accepted(now.key, now.revision, n, bad, bound(bad, n), time, actor, reason))
         return now
 
     def _of(self, key: str, revision: str, time: float) -> Tally:

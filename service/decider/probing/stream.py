@@ -26,6 +26,9 @@ FEWEST_ROUNDS = 20
 """A recovery test closes falsely once in this many rounds at most, or in six hours where that is more rounds."""
 
 _FAIR = 0.5
+
+COIN = 0.5
+"""A judge that is wrong about more of its labelled answers is none, and never was."""
 _ALMOST_ALL = 0.98
 
 
@@ -50,7 +53,8 @@ class Stream:
     def __init__(self, planned: Planned) -> None:
         self.planned = planned
         self._effect = smallest_effect(max(planned.of.items, 1), planned.of.min_effect)
-        self.record = Record(self._effect, planned.of.answers, self._fixed())
+        most = COIN if planned.question == "probe_judge" else None
+        self.record = Record(self._effect, planned.of.answers, self._fixed(), most)
         self.rows: deque[Row] = deque(maxlen=KEPT)
         self.evidence = (0.0, 0.0)
         self.after = -np.inf

@@ -176,7 +176,7 @@ def _view(probing: Probing, stream: Stream, blind: bool, now: float | None) -> P
         why=stream.why,
         latest=probing.latest.get(planned.key),
         series=tuple(stream.rows),
-        now=_tally(record.now),
+        now=_tally(probing.offered(stream)),
         acceptable=probing.acceptable(stream),
     )
 

@@ -121,3 +121,34 @@ def test_the_newest_of_every_model_are_kept_whoever_else_deploys() -> None:
     again = Deployments()
     again.load(kept.to_json())
     assert again.all == kept.all
+
+
+def test_what_was_bad_and_is_over_is_not_accepted_with_what_answers_now() -> None:
+    rounds = Rounds(stream()).run(20, 0.0)
+    rounds.until("page", rate=0.9)
+    rounds.run(60, 0.0)
+    assert rounds.open() == []
+    offered = rounds.view().now
+    assert offered is not None
+    assert offered.bad < 0.05 * offered.n
+
+
+def test_what_is_accepted_while_an_incident_is_open_is_what_answers_since_it_began() -> None:
+    rounds = Rounds(stream()).run(20, 0.0)
+    rounds.until("page", rate=0.5)
+    offered = rounds.view().now
+    assert offered is not None
+    assert 0.3 < offered.bad / offered.n < 0.8
+    assert "accepted as the record" in said(rounds)
+    record = rounds.view().record
+    assert record is not None
+    assert (record.n, record.bad) == (offered.n, offered.bad)
+
+
+def test_a_judge_that_was_never_right_is_told_of() -> None:
+    judge = stream("judge/main", "", "judge", target="main", items=50, severity="ticket")
+    rounds = Rounds(judge)
+    for _ in range(6):
+        rounds.tell({"": Counts(0, 0, 50, 0)})
+        rounds.hour += 1
+    assert [incident.level for incident in rounds.open()] == ["ticket"]

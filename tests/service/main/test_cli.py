@@ -271,6 +271,13 @@ def test_a_deployment_is_announced_and_listed(served: tuple[Stage, str]) -> None
     assert tiltmeter("deployed", "other", "--revision", "r", "--reason", "r", "--url", url).exit_code == 1
 
 
+def test_an_id_that_is_to_be_typed_is_listed_in_one_piece(served: tuple[Stage, str]) -> None:
+    stage, url = served
+    long = incident(id="support-bot-live.injection.planted.tool-results-probe_paired-page-1767225600", explanation="much is wrong " * 30)
+    stage.state["status"] = status("critical", incidents=(long,))
+    assert long.id in tiltmeter("incident", "list", "--url", url).output
+
+
 def test_what_would_be_accepted_of_probes_is_shown_first(served: tuple[Stage, str]) -> None:
     stage, url = served
     record, now = Answers("k1", "m1", 400, 20, NOW - 9000, 0.09, "learned"), Answers("k2", "m2", 40, 9, NOW - 60)
@@ -287,11 +294,14 @@ def test_what_would_be_accepted_of_probes_is_shown_first(served: tuple[Stage, st
     assert "p/old" not in looked.output
     assert "judge/main" not in looked.output
     assert "judge/main" in tiltmeter("probe", "accept", "support-bot", "--suite", "judge/main", "--dry-run", "--url", url).output
+    unknown = tiltmeter("probe", "accept", "support-boot", "--dry-run", "--url", url)
+    assert unknown.exit_code == 1
+    assert "support-boot: nothing that is probed is called so" in unknown.output
     assert stage.commands == []
     accepted = tiltmeter("probe", "accept", "support-bot", "--suite", "p/new", "--reason", "wanted", "--url", url)
     assert accepted.output.endswith("support-bot: done: probe.accept\n")
     assert dict(stage.commands[0].arguments) == {"model": "support-bot", "suite": "p/new", "reason": "wanted"}
-    assert "no answers wait" in tiltmeter("probe", "accept", "quiet-bot", "--dry-run", "--url", url).output
+    assert tiltmeter("probe", "accept", "quiet-bot", "--dry-run", "--url", url).exit_code == 1, "a model that is not probed"
     assert tiltmeter("probe", "accept", "support-bot", "--url", url).exit_code == 2
     assert tiltmeter("probe", "--suite", "p/new", "accept", "support-bot", "--dry-run", "--url", url).exit_code == 2
     assert "--config: needed" in tiltmeter("probe").output

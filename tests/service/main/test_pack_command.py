@@ -49,6 +49,30 @@ def test_check_names_the_judges_and_the_mistakes(tmp_path: Path) -> None:
     assert "p.yaml:7: suites.0.knid: unknown key; did you mean 'kind'?" in result.output
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("type: contains, any: [x]", "type: regex, pattern: '(x'"), "grader regex: pattern: expected a regular expression"),
+        (("type: contains, any: [x]", "type: json_schema, schema: {forma: x}"), "grader json_schema: schema: "),
+        (
+            ("license: CC0-1.0", "license: CC0-1.0\ndefaults: {system: '@prdo'}"),
+            "defaults.system: given 5 characters; expected: @prod, none, or a text",
+        ),
+        (("id: s\n", "id: s/t\n"), "expected: text that matches ^[A-Za-z0-9]"),
+    ],
+)
+def test_check_finds_what_the_service_would_refuse(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    text = "schema: tiltmeter.pack/v1\nid: p\nversion: 1\nlicense: CC0-1.0\nsuites:\n  - id: s\n    kind: golden\n"
+    text += "    graders: [{type: contains, any: [x]}]\n    items: [{id: a, prompt: hi}]\n"
+    (tmp_path / "p.yaml").write_text(text)
+    assert tiltmeter("check", tmp_path / "p.yaml").exit_code == 0
+    assert change[0] in text
+    (tmp_path / "p.yaml").write_text(text.replace(*change))
+    result = tiltmeter("check", tmp_path / "p.yaml")
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+
+
 def test_import_writes_a_pack_that_loads_and_lists_what_it_left_out(imports: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.yaml"
     result = tiltmeter("import", imports / "harmbench_behaviors.csv", "--out", out, "--license", "MIT")

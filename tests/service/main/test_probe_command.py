@@ -88,7 +88,7 @@ def test_a_model_that_forgets_leaves_with_status_3(toy: tuple[str, ToyModel], tm
     finally:
         model.behaviour = before
     assert done.exit_code == 3, done.output
-    assert "every bad answer counts" in done.output
+    assert "there is no record (0 of 400 answers), so every bad answer counts" in done.output
     suite = ElementTree.parse(tmp_path / "j.xml").getroot()[0]
     assert int(suite.get("failures", "0")) == len(suite.findall("testcase/failure")) > 10
 
@@ -98,6 +98,23 @@ def test_an_endpoint_that_answers_nothing_leaves_with_status_1(toy: tuple[str, T
     assert done.exit_code == 1, done.output
     assert "inconclusive: errors" in done.output
     assert "inconclusive" in (tmp_path / "j.xml").read_text()
+
+
+def test_connecting_tries_every_target_and_judge(toy: tuple[str, ToyModel], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    judges = {"away": {"url": f"http://127.0.0.1:{free_port()}/v1", "timeouts": {"connect": 1}}}
+    answers = check_probes.answers(Canaries.load(load(write(tmp_path, toy[0], judges=judges))))
+    assert [(each.ok, each.text) for each in answers] == [
+        (True, "targets.live answers as toy-1"),
+        (False, "judges.away does not answer: connect"),
+    ]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(toy: tuple[str, ToyModel], tmp_path: Path) -> None:
+    done = tiltmeter("probe", "--config", write(tmp_path, toy[0]), "--junit", tmp_path / "nowhere" / "j.xml")
+    assert done.exit_code == 2
+    assert "--junit: " in done.output
+    assert "golden/own" not in done.output
 
 
 def test_the_record_decides_what_is_too_much(toy: tuple[str, ToyModel], tmp_path: Path) -> None:
@@ -147,7 +164,11 @@ def test_mistakes_are_told_with_status_2(tmp_path: Path, words: tuple[str, ...],
         ({"through_gateway": True}, {}, "expected a key that signs canaries"),
         ({"key_env": "NOBODY_SETS_THIS"}, {}, "NOBODY_SETS_THIS"),
         ({"system_prompt_file": "/nowhere/system.txt"}, {}, "system_prompt_file"),
-        ({}, {"probes": {"every": {"golden/other": "1h"}}}, "probes.every.golden/other: no such suite; expected one of golden/own"),
+        (
+            {},
+            {"probes": {"every": {"golden/other": "1h"}}},
+            "probes.every.golden/other: no such suite; did you mean 'golden/own'? expected one of golden/own",
+        ),
         ({}, {"probes": {"every": {"golden/own": "1s"}}}, "expected at least 2s"),
     ],
 )

@@ -1,10 +1,13 @@
 """From a suite of a pack to the streams that the decider tests."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 
 from service.config import load
+from service.errors import ConfigError
 from service.main.canaries import Canaries
 
 PACK = """
@@ -40,3 +43,35 @@ def test_every_key_of_a_detector_reaches_the_decider(tmp_path: Path) -> None:
     for each in streams:
         assert (each.min_effect, each.severity, each.critical, each.paired, each.must_have_data) == (0.2, "ticket", True, True, False)
         assert each.interval == 3600
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gates": {"release": {"model": "bott"}}}, r"tiltmeter.yaml:\d+: gates.release.model: no such model 'bott'; did you mean 'bot'\?"),
+        (
+            {"gates": {"release": {"model": "bot", "suites": ["own/sum"]}}},
+            r"no such suite 'own/sum'; did you mean 'own/sums'\? expected: own/sums",
+        ),
+        (
+            {"targets": {"live": {"monitors": "bto", "url": "http://h/v1"}}},
+            r"tiltmeter.yaml:\d+: targets.live.monitors: no such model 'bto'",
+        ),
+        ({"probes": {"every": {"own/sum": "1h"}}}, r"probes.every.own/sum: no such suite; did you mean 'own/sums'\?"),
+        ({"probes": {"allowed_hosts": ["http://h:8000"]}}, r"probes.allowed_hosts: .* unlike 'http://h:8000'"),
+        ({"probes": {"allowed_hosts": ["*.example.com"]}}, r"probes.allowed_hosts: .* without scheme, path and wildcards"),
+    ],
+)
+def test_a_name_that_means_nothing_is_refused_with_the_nearest(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    (tmp_path / "own.yaml").write_text(PACK)
+    raw: dict[str, Any] = {
+        "source": {"kind": "http"},
+        "models": {"bot": {"bundle": str(tmp_path)}},
+        "targets": {"live": {"monitors": "bot", "url": "http://127.0.0.1:9/v1"}},
+        "probes": {"packs": [str(tmp_path / "own.yaml")]},
+    }
+    for section, values in changes.items():
+        raw[section] = raw.get(section, {}) | values
+    (tmp_path / "tiltmeter.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(ConfigError, match=message):
+        Canaries.load(load(tmp_path / "tiltmeter.yaml"))
