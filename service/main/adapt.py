@@ -10,6 +10,7 @@ import numpy as np
 from detectors.topic_baseline import TopicBaseline
 from service.api.stream_view import History
 from service.api.view import Baseline, Expected, MedianTopic, ModelCard, Monitor, Status, StreamCard
+from service.api.words import LONGEST
 from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
@@ -173,6 +174,7 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
         severities=list(severities.severities(snapshot)),
         incidents=incidents,
         opened=snapshot.opened,
+        deployed={each.model_name: (each.revision[:LONGEST], each.time) for each in snapshot.deployments},
         shadows=shadows.readings(snapshot),
         probes=probe_readings.readings(snapshot),
         stages={"close": snapshot.closing, "checkpoint": snapshot.saving},

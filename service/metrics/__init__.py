@@ -12,6 +12,7 @@ from service.metrics.probes import GateReading, ProbeReading, ProbeStreamReading
 from service.metrics.readings import (
     AnnotationReading,
     DeciderReading,
+    IncidentReading,
     ModelReading,
     Reading,
     SeverityReading,
@@ -39,6 +40,7 @@ __all__ = [
     "Definition",
     "EndpointReading",
     "GateReading",
+    "IncidentReading",
     "ModelReading",
     "ProbeReading",
     "ProbeStreamReading",

@@ -122,6 +122,19 @@ DEFINITIONS: tuple[Definition, ...] = (
         ("model_name", "slice", "stream", "level"),
     ),
     Definition("tiltmeter_incidents_open", "gauge", "Open incidents, those of slices included.", ("model_name", "level")),
+    Definition(
+        "tiltmeter_incident_info",
+        "gauge",
+        "1 for the open incident that sets the severity of this kind; what: its words, as they were when it opened.",
+        ("model_name", "kind", "model_owner", "incident", "what"),
+    ),
+    Definition(
+        "tiltmeter_incident_change_timestamp_seconds",
+        "gauge",
+        "Estimated start of the change that this incident is about.",
+        ("model_name", "kind"),
+    ),
+    Definition("tiltmeter_deployment_timestamp_seconds", "gauge", "Time of the last announced deployment.", ("model_name", "revision")),
     Definition("tiltmeter_shadow_info", "gauge", "Second bundle that judges beside the one in force; always 1.", ("model_name", "bundle")),
     Definition("tiltmeter_shadow_stage", "gauge", "1 for how much the shadow's record carries, 0 for the others.", ("model_name", "stage")),
     Definition(

@@ -186,6 +186,13 @@ def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[S
             for s in decider.severities
             for severity in SEVERITIES
         ],
+        "tiltmeter_incident_info": [
+            ((s.model_name, s.kind, s.owner, s.incident.id, s.incident.what), 1.0) for s in decider.severities if s.incident
+        ],
+        "tiltmeter_incident_change_timestamp_seconds": [
+            ((s.model_name, s.kind), s.incident.change) for s in decider.severities if s.incident
+        ],
+        "tiltmeter_deployment_timestamp_seconds": [((model, revision), time) for model, (revision, time) in decider.deployed.items()],
         "tiltmeter_joined": [((s.model_name, s.kind), float(s.joined)) for s in decider.severities],
         "tiltmeter_incidents_open": [
             ((model, level), float(decider.incidents.get((model, level), 0))) for model in models for level in LEVELS

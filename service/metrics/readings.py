@@ -82,14 +82,27 @@ class StreamReading:
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentReading:
+    """An open incident: its id, its words as they were when it opened, and the estimated start of the change."""
+
+    id: str
+    what: str
+    change: float
+
+
+@dataclass(frozen=True, slots=True)
 class SeverityReading:
-    """How bad one kind of trouble is for one model. ``joined``: an incident of another kind tells of all that is open of it."""
+    """How bad one kind of trouble is for one model.
+
+    ``joined``: an incident of another kind tells of all that is open of it. ``incident``: the one that sets the severity.
+    """
 
     model_name: str
     kind: str
     owner: str
     severity: str
     joined: bool = False
+    incident: IncidentReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +121,8 @@ class ShadowReading:
 class DeciderReading:
     """What the decider knows; everything but ``active`` is exported by the active decider only.
 
-    ``incidents``: (model, level) -> open ones; ``opened``: (model, slice, stream, level) -> how many opened since the state began.
+    ``incidents``: (model, level) -> open ones; ``opened``: (model, slice, stream, level) -> how many opened since the state began;
+    ``deployed``: model -> revision and time of the last announced deployment.
     """
 
     active: bool
@@ -126,6 +140,7 @@ class DeciderReading:
     severities: Sequence[SeverityReading] = ()
     incidents: Mapping[tuple[str, str], int] = field(default_factory=dict)
     opened: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
+    deployed: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     shadows: Sequence[ShadowReading] = ()
     probes: ProbeReading = field(default_factory=ProbeReading)
     stages: Mapping[str, Timing] = field(default_factory=dict)
