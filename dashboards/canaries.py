@@ -13,7 +13,7 @@ def panels() -> list[Panel]:
         return q.largest(f"tiltmeter_probe_{name}", *q.PROBE, where=where)
 
     panel = rows(
-        "Canaries",
+        "Suites and categories",
         "Every suite and category: share of bad answers with its 95% interval, the record it is held against, and the evidence of a "
         "change. Insufficient or blind is not a pass. Click a category for its history; which answers are bad: `GET /v1/probes/results`.",
         (q.PROBE_STATE, "state"),

@@ -78,6 +78,31 @@ def _now() -> list[Panel]:
     ]
 
 
+def _open() -> list[Panel]:
+    begun = q.largest("tiltmeter_incident_change_timestamp_seconds", "model_name", "kind")
+    labels = "model_name", "kind", "model_owner", "incident", "what"
+    incidents = rows(
+        "What is open",
+        "The open incident that sets the severity of each kind of trouble: what changed, whose model it is, and since when, as estimated. "
+        "More of it: `tiltmeter incident show ID`, or the status page. Empty: nothing is open.",
+        (f"{q.largest('tiltmeter_incident_info', *labels)} * on (model_name, kind) group_left () {begun} * 1000", "changed at"),
+        runbook="how-to-read-a-page",
+        width=18,
+        height=5,
+        none="nothing is open",
+    )
+    deployed = rows(
+        "Last deployments",
+        "The last announced deployment of each model. One shortly before the change is the first suspect.",
+        (f"{q.largest('tiltmeter_deployment_timestamp_seconds', 'model_name', 'revision')} * 1000", "at"),
+        runbook="how-to-read-a-page",
+        width=6,
+        height=5,
+        none="none was announced",
+    )
+    return [column(incidents, "changed at", unit="dateTimeAsIso"), column(deployed, "at", unit="dateTimeAsIso")]
+
+
 def _trend() -> list[Panel]:
     name = "{{model_name}} {{slice}} {{stream}}"
     share = lines(
@@ -192,7 +217,7 @@ def _monitor() -> list[Panel]:
 def build() -> models.Dashboard:
     """The dashboard."""
     content: dict[str, Sequence[Panel]] = {
-        "": _now(),
+        "": [*_now(), *_open()],
         "Trend": _trend(),
         "Where": _slices(),
         "Canaries": canaries.panels(),

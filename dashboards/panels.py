@@ -141,7 +141,16 @@ def timeline(
     return panel.targets(list(_targets([query])))
 
 
-def rows(title: str, text: str, *queries: Query, runbook: str, width: int = 24, height: int = 8, hidden: Sequence[str] = ()) -> table.Panel:
+def rows(
+    title: str,
+    text: str,
+    *queries: Query,
+    runbook: str,
+    width: int = 24,
+    height: int = 8,
+    none: str = "no data",
+    hidden: Sequence[str] = (),
+) -> table.Panel:
     """Now, one row for each set of labels: all queries have the same labels, and the legend of each is the name of its column."""
     names = {f"Value #{chr(ord('A') + place)}": legend for place, (_, legend) in enumerate(queries)}
     if len(queries) == 1:
@@ -155,7 +164,7 @@ def rows(title: str, text: str, *queries: Query, runbook: str, width: int = 24, 
         .unit("none")
         .height(height)
         .span(width)
-        .no_value("no data")
+        .no_value(none)
         .filterable(True)
         .transformations(
             [models.DataTransformerConfig(id_val="merge", options={}), models.DataTransformerConfig(id_val="organize", options=tidy)]
