@@ -87,7 +87,7 @@ def _open() -> list[Panel]:
         "More of it: `tiltmeter incident show ID`, or the status page. Empty: nothing is open.",
         (f"{q.largest('tiltmeter_incident_info', *labels)} * on (model_name, kind) group_left () {begun} * 1000", "changed at"),
         runbook="how-to-read-a-page",
-        width=18,
+        width=24,
         height=5,
         none="nothing is open",
     )
@@ -96,11 +96,31 @@ def _open() -> list[Panel]:
         "The last announced deployment of each model. One shortly before the change is the first suspect.",
         (f"{q.largest('tiltmeter_deployment_timestamp_seconds', 'model_name', 'revision')} * 1000", "at"),
         runbook="how-to-read-a-page",
-        width=6,
-        height=5,
+        width=12,
+        height=4,
         none="none was announced",
     )
     return [column(incidents, "changed at", unit="dateTimeAsIso"), column(deployed, "at", unit="dateTimeAsIso")]
+
+
+def _false() -> list[Panel]:
+    found: list[Panel] = []
+    for level, width in (("page", 6), ("ticket", 6)):
+        closed = q.of("tiltmeter_closed_incidents_total", f'level="{level}"', 'verdict=~"benign|monitor"')
+        worth = q.of("tiltmeter_budget_seconds", f'level="{level}"')
+        found.append(
+            tile(
+                f"False {level}s",
+                f"{level.capitalize()}s closed as benign or monitor in the time shown, beside what the budget accepts in that time, for "
+                "all models together. Steadily above: close incidents as what they were, and accept a baseline of ordinary days.",
+                "none",
+                (f"sum(increase({closed}[$__range]))", "false"),
+                (f"$__range_s / max({worth})", "accepted"),
+                runbook="how-to-read-a-page",
+                width=width,
+            ).decimals(1)
+        )
+    return found
 
 
 def _trend() -> list[Panel]:
@@ -217,7 +237,7 @@ def _monitor() -> list[Panel]:
 def build() -> models.Dashboard:
     """The dashboard."""
     content: dict[str, Sequence[Panel]] = {
-        "": [*_now(), *_open()],
+        "": [*_now(), *_open(), *_false()],
         "Trend": _trend(),
         "Where": _slices(),
         "Canaries": canaries.panels(),

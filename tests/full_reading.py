@@ -90,6 +90,8 @@ class Exported:
                 SeverityReading(MODEL, "safety", "support", "none"),
             ],
             incidents={(MODEL, "page"): int(bad)},
+            ended={(MODEL, "page", "benign"): 1},
+            budgets={"page": 90 * 86400.0, "ticket": 7 * 86400.0},
             shadows=[ShadowReading(MODEL, "89ab", SHADOW_STAGES[-1], 0.05, {"ood_share": True}, {"ticket": 1})],
             probes=self._probes(),
             stages=_TIMED,

@@ -14,6 +14,8 @@ except PackageNotFoundError:
 STATES = ("blind", "page", "ticket", "learning", "idle", "insufficient", "ok")
 SEVERITIES = ("none", "warning", "critical")
 LEVELS = ("ticket", "page")
+CLOSED_AS = ("real", "benign", "monitor", "recovered")
+"""What an incident was closed as: by a person the first three, by itself the last."""
 KINDS = ("drift", "behaviour", "safety", "swap", "endpoint", "grading")
 """Kinds of trouble; all but the first only of a model with probes."""
 
@@ -122,6 +124,18 @@ DEFINITIONS: tuple[Definition, ...] = (
         ("model_name", "slice", "stream", "level"),
     ),
     Definition("tiltmeter_incidents_open", "gauge", "Open incidents, those of slices included.", ("model_name", "level")),
+    Definition(
+        "tiltmeter_closed_incidents_total",
+        "counter",
+        "Incidents closed, by what they were closed as; benign and monitor are false.",
+        ("model_name", "level", "verdict"),
+    ),
+    Definition(
+        "tiltmeter_budget_seconds",
+        "gauge",
+        "Time in which one false incident of this level is accepted, all models together: the setting budgets.",
+        ("level",),
+    ),
     Definition(
         "tiltmeter_incident_info",
         "gauge",

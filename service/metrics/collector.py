@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from service.metrics import asking, probes
-from service.metrics.catalogue import DEFINITIONS, LEVELS, SEVERITIES, SHADOW_STAGES, STAGES, STATES, VERSION
+from service.metrics.catalogue import CLOSED_AS, DEFINITIONS, LEVELS, SEVERITIES, SHADOW_STAGES, STAGES, STATES, VERSION
 from service.metrics.definition import Definition, Sample
 from service.metrics.readings import DeciderReading, Reading, ShadowReading, WorkerReading
 from service.metrics.timing import Timing
@@ -186,6 +186,13 @@ def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[S
             for s in decider.severities
             for severity in SEVERITIES
         ],
+        "tiltmeter_closed_incidents_total": [
+            ((model, level, verdict), float(decider.ended.get((model, level, verdict), 0)))
+            for model in models
+            for level in LEVELS
+            for verdict in CLOSED_AS
+        ],
+        "tiltmeter_budget_seconds": [((level,), seconds) for level, seconds in decider.budgets.items()],
         "tiltmeter_incident_info": [
             ((s.model_name, s.kind, s.owner, s.incident.id, s.incident.what), 1.0) for s in decider.severities if s.incident
         ],

@@ -122,6 +122,7 @@ class DeciderReading:
     """What the decider knows; everything but ``active`` is exported by the active decider only.
 
     ``incidents``: (model, level) -> open ones; ``opened``: (model, slice, stream, level) -> how many opened since the state began;
+    ``ended``: (model, level, verdict) -> how many closed; ``budgets``: level -> seconds that one false incident is worth;
     ``deployed``: model -> revision and time of the last announced deployment.
     """
 
@@ -140,6 +141,8 @@ class DeciderReading:
     severities: Sequence[SeverityReading] = ()
     incidents: Mapping[tuple[str, str], int] = field(default_factory=dict)
     opened: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
+    ended: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    budgets: Mapping[str, float] = field(default_factory=dict)
     deployed: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     shadows: Sequence[ShadowReading] = ()
     probes: ProbeReading = field(default_factory=ProbeReading)

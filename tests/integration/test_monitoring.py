@@ -62,7 +62,13 @@ def _dashboard(name: str) -> Any:
 
 def _asked(expression: str, slices: str = ".*") -> str:
     """As Grafana asks it with everything chosen."""
-    expression = expression.replace("$__rate_interval", "10s").replace("${slice:pipe}", slices).replace("$job", "tiltmeter")
+    expression = (
+        expression.replace("$__rate_interval", "10s")
+        .replace("$__range_s", "21600")
+        .replace("$__range", "6h")
+        .replace("${slice:pipe}", slices)
+        .replace("$job", "tiltmeter")
+    )
     return re.sub(r"\$[a-z_]+", lambda variable: ".*" if variable[0] == "$category" else ".+", expression)
 
 

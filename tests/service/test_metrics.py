@@ -123,6 +123,16 @@ def test_what_is_not_known_is_absent_and_not_zero() -> None:
     assert found.get_sample_value("tiltmeter_evidence_threshold_log10", threshold) is None
 
 
+def test_closed_incidents_are_counted_beside_what_the_budget_accepts() -> None:
+    found = registry(decider=replace(DECIDER, ended={("support-bot", "page", "benign"): 2}, budgets={"page": 7776000.0}))
+    bot = {"model_name": "support-bot", "level": "page"}
+    counts = {
+        verdict: found.get_sample_value("tiltmeter_closed_incidents_total", {**bot, "verdict": verdict}) for verdict in metrics.CLOSED_AS
+    }
+    assert counts == {"real": 0, "benign": 2, "monitor": 0, "recovered": 0}
+    assert found.get_sample_value("tiltmeter_budget_seconds", {"level": "page"}) == 7776000
+
+
 @pytest.mark.parametrize("model", ["support-bot", "quiet-bot"])
 @pytest.mark.parametrize("level", metrics.LEVELS)
 def test_open_incidents_of_every_model_and_level(model: str, level: str) -> None:
