@@ -103,23 +103,23 @@ def _open() -> list[Panel]:
     return [column(incidents, "changed at", unit="dateTimeAsIso"), column(deployed, "at", unit="dateTimeAsIso")]
 
 
-def _false() -> list[Panel]:
+def _benign() -> list[Panel]:
+    """Over 14 days, whatever is shown: Prometheus keeps 15 unless told otherwise."""
     found: list[Panel] = []
-    for level, width in (("page", 6), ("ticket", 6)):
-        closed = q.of("tiltmeter_closed_incidents_total", f'level="{level}"', 'verdict=~"benign|monitor"')
+    for level in ("page", "ticket"):
+        closed = q.of("tiltmeter_closed_incidents_total", f'level="{level}"', 'verdict="benign"')
         worth = q.of("tiltmeter_budget_seconds", f'level="{level}"')
-        found.append(
-            tile(
-                f"False {level}s",
-                f"{level.capitalize()}s closed as benign or monitor in the time shown, beside what the budget accepts in that time, for "
-                "all models together. Steadily above: close incidents as what they were, and accept a baseline of ordinary days.",
-                "none",
-                (f"sum(increase({closed}[$__range]))", "false"),
-                (f"$__range_s / max({worth})", "accepted"),
-                runbook="how-to-read-a-page",
-                width=width,
-            ).decimals(1)
+        panel = tile(
+            f"Benign {level}s",
+            f"{level.capitalize()}s closed as benign in 14 days, beside the false ones that the budget accepts in that time, all models "
+            "together. Many more of them: accept a baseline of ordinary days. It is as true as incidents are closed as what they were.",
+            "none",
+            (f"sum(increase({closed}[$__range]))", "benign"),
+            (f"$__range_s / max({worth})", "accepted"),
+            runbook="how-to-read-a-page",
+            width=6,
         )
+        found.append(panel.decimals(2).time_from("14d"))
     return found
 
 
@@ -237,7 +237,7 @@ def _monitor() -> list[Panel]:
 def build() -> models.Dashboard:
     """The dashboard."""
     content: dict[str, Sequence[Panel]] = {
-        "": [*_now(), *_open(), *_false()],
+        "": [*_now(), *_open(), *_benign()],
         "Trend": _trend(),
         "Where": _slices(),
         "Canaries": canaries.panels(),

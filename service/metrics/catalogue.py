@@ -127,7 +127,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "tiltmeter_closed_incidents_total",
         "counter",
-        "Incidents closed, by what they were closed as; benign and monitor are false.",
+        "Incidents closed, by what they were closed as.",
         ("model_name", "level", "verdict"),
     ),
     Definition(
