@@ -22,6 +22,9 @@ _HEAD = """\
 # tree of the installation; docs/grafana.md has an example.
 """
 
+_BASE = re.compile(r"\{\{ \$externalLabels\.\w+ \}\}")
+"""What Prometheus puts before a link; Grafana has no external labels, and refuses a template that names them."""
+
 _PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
 _EXPRESSION = {"type": "__expr__", "uid": "__expr__"}
 _RANGE = {"from": 600, "to": 0}
@@ -62,7 +65,8 @@ def _rule(rule: dict[str, Any], interval: str) -> dict[str, Any]:
         found["missing_series_evals_to_resolve"] = max(2, _seconds(held) // _seconds(interval))
     # Grafana puts environment variables into labels, but not into annotations.
     labels = {name: str(value).replace("$", "$$") for name, value in rule.get("labels", {}).items()}
-    return {**found, "labels": labels, "annotations": dict(rule.get("annotations", {})), "isPaused": False}
+    annotations = {name: _BASE.sub("", text) for name, text in rule.get("annotations", {}).items()}
+    return {**found, "labels": labels, "annotations": annotations, "isPaused": False}
 
 
 def _query(expression: str) -> dict[str, Any]:

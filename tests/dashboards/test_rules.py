@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dashboards.overview import UID
 from parts import require
 from service.metrics import DEFINITIONS, KINDS, names
 
@@ -36,10 +37,14 @@ def promtool() -> str:
 def test_alert_is_complete(rule: dict[str, Any]) -> None:
     name = rule["alert"]
     assert re.fullmatch(r"Tiltmeter([A-Z][a-z]+)+", name)
-    runbook = ROOT / rule["annotations"]["runbook_url"]
+    base, runbook_url = rule["annotations"]["runbook_url"].split(" }}")
+    assert base == "{{ $externalLabels.tiltmeter_runbooks_url"
+    runbook = ROOT / runbook_url
     assert runbook == ROOT / "docs" / "runbooks" / f"{name}.md"
     assert runbook.read_text().startswith(f"# {name}\n")
-    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    links = {"runbook_url", "dashboard_url"} | ({"incident_url"} if name in OF_KIND.values() else set())
+    assert set(rule["annotations"]) == {"summary", "description"} | links
+    assert rule["annotations"]["dashboard_url"].startswith(f"{{{{ $externalLabels.tiltmeter_grafana_url }}}}d/{UID}")
     assert rule["annotations"]["summary"].endswith(".")
     assert "$" not in rule["annotations"]["summary"]
     assert rule.get("labels", {"severity": "warning"}) == {"severity": "warning"}
@@ -56,8 +61,11 @@ def test_alert_uses_known_metrics_and_labels(rule: dict[str, Any]) -> None:
     for metric, label in used:
         assert metric in labels
         assert not label or label in labels[metric]
+    told = " ".join(rule["annotations"].values())
+    for metric, given in re.findall(r"(?<![:\w'-])(tiltmeter_\w+)\{([^}]*)\}", told):
+        assert set(re.findall(r"(\w+)(?:=|!=|=~)", given)) <= {"job", "namespace", *labels[metric]}
     for label in re.findall(r"\$labels\.(\w+)", rule["annotations"]["description"]):
-        assert label in {"job", "instance"} or all(label in labels[metric] for metric, _ in used)
+        assert label in {"job", "instance", "namespace"} or all(label in labels[metric] for metric, _ in used)
 
 
 def test_every_kind_of_trouble_has_one_alert_and_its_severity_is_that_of_the_metric() -> None:
