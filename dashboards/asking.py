@@ -20,6 +20,7 @@ def _calls() -> list[Panel]:
         (q.per_second("tiltmeter_probe_requests_total", *q.ENDPOINT), _END),
         (q.per_second("tiltmeter_probe_retries_total", *q.ENDPOINT), f"{_END} retries"),
         runbook="TiltmeterEndpointFailing",
+        none="no probes",
         width=8,
     )
     errors = hourly(
@@ -30,6 +31,7 @@ def _calls() -> list[Panel]:
         (q.per_second("tiltmeter_probe_request_errors_total", *q.ENDPOINT, "error"), f"{_END} {{{{error}}}}"),
         (q.per_second("tiltmeter_probe_suspect_cached_total", *q.ENDPOINT), f"{_END} cached"),
         runbook="TiltmeterEndpointFailing",
+        none="no probes",
         width=8,
     )
     times = hourly(
@@ -39,6 +41,7 @@ def _calls() -> list[Panel]:
         (q.quantile(0.95, "tiltmeter_probe_answer_seconds", *q.ENDPOINT), _END),
         (q.quantile(0.95, "tiltmeter_probe_first_token_seconds", *q.ENDPOINT), f"{_END} first token"),
         runbook="TiltmeterEndpointFailing",
+        none="no probes",
         width=8,
     )
     return [dashed(requests, "retries"), errors, dashed(times, "first token")]
@@ -69,6 +72,7 @@ def _spent() -> list[Panel]:
             "percentunit",
             (q.largest("tiltmeter_probe_budget_remaining_ratio", *q.ENDPOINT, "budget"), f"{_END} {{{{budget}}}}"),
             runbook="TiltmeterProbeBudget",
+            none="no limits",
             width=8,
         )
         .min(0)
@@ -103,6 +107,7 @@ def _rounds() -> list[Panel]:
             (q.largest("tiltmeter_probe_judge_agreement_ratio", "judge"), "{{judge}} right"),
             (f"{q.per_second('tiltmeter_probe_judge_unparsed_total', 'judge')} * 3600", "{{judge}} unreadable"),
             runbook="TiltmeterGradersFailing",
+            none="no judges",
             width=8,
         ),
     ]

@@ -24,6 +24,7 @@ def panels() -> list[Panel]:
         (now("evidence_log10", 'level="page"'), "evidence"),
         (now("evidence_threshold_log10", 'level="page"'), "page at"),
         runbook="TiltmeterBehaviour",
+        none="no probes",
         height=10,
     )
     panel = column(panel, "state", codes=PROBE_STATES)
@@ -46,6 +47,7 @@ def _attacks() -> list[Panel]:
             "percentunit",
             (q.largest("tiltmeter_probe_attack_success_ratio", *category), _CANARY),
             runbook="TiltmeterSafety",
+            none="no suite of attacks",
         )
         .min(0)
         .max(1),
@@ -57,6 +59,7 @@ def _attacks() -> list[Panel]:
             "percentunit",
             (f"{live} - {q.largest('tiltmeter_probe_base_share_ratio', *category)}", _CANARY),
             runbook="TiltmeterBehaviour",
+            none="no base model is asked",
         ),
     ]
 
@@ -67,6 +70,7 @@ def _asking() -> list[Panel]:
         "What each gate says now, by stage of the release. Inconclusive is no pass: `GET /v1/gates/NAME` has the reasons.",
         (q.coded("tiltmeter_gate_verdict", "verdict", [text for text, _ in VERDICTS], "model_name", "gate", "stage"), "verdict"),
         runbook="TiltmeterBehaviour",
+        none="no gates",
         width=8,
         height=6,
     )
@@ -77,6 +81,7 @@ def _asking() -> list[Panel]:
         (q.age("tiltmeter_probe_last_round_timestamp_seconds", *suite), "last round"),
         (q.largest("tiltmeter_probe_missed_rounds", *suite), "missing"),
         runbook="TiltmeterProbesSilent",
+        none="no probes",
         width=8,
         height=6,
     )
@@ -86,6 +91,7 @@ def _asking() -> list[Panel]:
         "percentunit",
         (q.largest("tiltmeter_probe_budget_remaining_ratio", *q.ENDPOINT, "budget"), "{{target}} {{role}} {{budget}}"),
         runbook="TiltmeterProbeBudget",
+        none="no limits",
         width=8,
         height=6,
     )

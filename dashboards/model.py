@@ -83,6 +83,7 @@ def _streams() -> list[Panel]:
             "none",
             (q.smallest("tiltmeter_promise_kept", *q.STREAM, select=q.chosen), _STREAM),
             runbook="TiltmeterDrift",
+            none="no accepted baseline",
         )
         .min(0)
         .max(1),
@@ -100,6 +101,7 @@ def _answers() -> list[Panel]:
         (_probe("bad_share_upper_ratio"), f"{_PROBE} at most"),
         (_probe("null_ratio"), f"{_PROBE} tested against"),
         runbook="TiltmeterBehaviour",
+        none="no probes",
     )
     evidence = lines(
         "Evidence by suite and category",
@@ -117,6 +119,7 @@ def _answers() -> list[Panel]:
             PROBE_STATES,
             (q.coded("tiltmeter_probe_state", "state", [text for text, _ in PROBE_STATES], *q.PROBE, select=q.chosen), _PROBE),
             runbook="TiltmeterBehaviour",
+            none="no probes",
             height=8,
         ),
         dashed(bad.min(0).override_by_regexp("/at (least|most)$/", dotted), "tested against"),
@@ -136,6 +139,7 @@ def _beside() -> list[Panel]:
         (_deep("tiltmeter_probe_base_share_ratio", *category), "{{model_name}} {{suite}} {{category}} base"),
         (_probe("record_share_ratio"), f"{_PROBE} record"),
         runbook="TiltmeterBehaviour",
+        none="no base model is asked",
     )
     return [
         dashed(base.min(0), "record"),
@@ -145,6 +149,7 @@ def _beside() -> list[Panel]:
             "percentunit",
             (_deep("tiltmeter_probe_group_gap_ratio", "model_name", "target", "suite"), "{{model_name}} {{target}} {{suite}}"),
             runbook="TiltmeterSafety",
+            none="no suite of fairness",
         ).min(0),
         rows(
             "What it rests on",
@@ -186,47 +191,51 @@ def _told() -> list[Panel]:
 
 
 def _shadow() -> list[Panel]:
-    none = "No shadow: none is configured."
     return [
         timeline(
             "Stage of the shadow",
-            f"How much the second bundle's record carries. Promote it when full. {none}",
+            "How much the second bundle's record carries. Promote it when full.",
             _STAGES,
             (q.coded("tiltmeter_shadow_stage", "stage", SHADOW_STAGES, "model_name"), "{{model_name}}"),
             runbook="TiltmeterDrift",
+            none="no shadow",
             height=4,
         ),
         lines(
             "Strange to the shadow",
-            f"Share that the shadow finds strange in the newest window: compare it with `ood_share` above. {none}",
+            "Share that the shadow finds strange in the newest window: compare it with `ood_share` above.",
             "percentunit",
             (q.largest("tiltmeter_shadow_strange_share_ratio", "model_name"), "{{model_name}}"),
             runbook="TiltmeterDrift",
+            none="no shadow",
             width=6,
         ).min(0),
         hourly(
             "Would have opened a day",
-            f"Incidents that the shadow would have opened, at the pace of the last hour. {none}",
+            "Incidents that the shadow would have opened, at the pace of the last hour.",
             "none",
             (f"{q.per_second('tiltmeter_shadow_incidents_total', 'model_name', 'level')} * 86400", "{{model_name}} {{level}}"),
             runbook="TiltmeterDrift",
+            none="no shadow",
             width=6,
         ),
         lines(
             "Promise of the shadow",
-            f"1 where the shadow's accepted baseline keeps the budget of false pages, by stream. {none}",
+            "1 where the shadow's accepted baseline keeps the budget of false pages, by stream.",
             "none",
             (q.smallest("tiltmeter_shadow_promise_kept", "model_name", "stream"), "{{model_name}} {{stream}}"),
             runbook="TiltmeterDrift",
+            none="no shadow",
             width=6,
         )
         .min(0)
         .max(1),
         rows(
             "Bundle in the shadow",
-            f"The second bundle of each model; `tiltmeter bundle list` tells how it does. {none}",
+            "The second bundle of each model; `tiltmeter bundle list` tells how it does.",
             (q.largest("tiltmeter_shadow_info", "model_name", "bundle"), "here"),
             runbook="TiltmeterDrift",
+            none="no shadow",
             width=6,
         ),
     ]

@@ -227,6 +227,7 @@ def _monitor() -> list[Panel]:
             "none",
             (q.smallest("tiltmeter_promise_kept", "model_name"), "{{model_name}}"),
             runbook="TiltmeterDrift",
+            none="no accepted baseline",
             width=8,
         )
         .min(0)

@@ -90,7 +90,9 @@ def tile(title: str, text: str, unit: str, *queries: Query, runbook: str, width:
     return panel.targets(list(_targets(queries, instant=True)))
 
 
-def lines(title: str, text: str, unit: str, *queries: Query, runbook: str, width: int = 12, height: int = 8) -> timeseries.Panel:
+def lines(
+    title: str, text: str, unit: str, *queries: Query, runbook: str, width: int = 12, height: int = 8, none: str = "no data"
+) -> timeseries.Panel:
     """Series over time."""
     panel = (
         timeseries.Panel()
@@ -102,16 +104,16 @@ def lines(title: str, text: str, unit: str, *queries: Query, runbook: str, width
         .span(width)
         .line_width(1)
         .fill_opacity(0)
-        .no_value("no data")
+        .no_value(none)
         .legend(common.VizLegendOptions().show_legend(True).display_mode(common_models.LegendDisplayMode.LIST))
         .tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
     )
     return panel.targets(list(_targets(queries)))
 
 
-def hourly(title: str, text: str, unit: str, *queries: Query, runbook: str, width: int = 12, height: int = 8) -> timeseries.Panel:
+def hourly(title: str, text: str, unit: str, *queries: Query, runbook: str, width: int = 12, none: str = "no data") -> timeseries.Panel:
     """Rates of what comes in rounds, some of them hours apart: over an hour at least, or each round would be a spike."""
-    return lines(title, text, unit, *queries, runbook=runbook, width=width, height=height).interval("1h").min(0)
+    return lines(title, text, unit, *queries, runbook=runbook, width=width, none=none).interval("1h").min(0)
 
 
 def dashed(panel: timeseries.Panel, legend_ends_with: str) -> timeseries.Panel:
@@ -121,7 +123,7 @@ def dashed(panel: timeseries.Panel, legend_ends_with: str) -> timeseries.Panel:
 
 
 def timeline(
-    title: str, text: str, codes: Sequence[tuple[str, str]], query: Query, *, runbook: str, height: int = 6
+    title: str, text: str, codes: Sequence[tuple[str, str]], query: Query, *, runbook: str, height: int = 6, none: str = "no data"
 ) -> statetimeline.Panel:
     """States over time, one lane for each series."""
     panel = (
@@ -132,7 +134,7 @@ def timeline(
         .unit("none")
         .height(height)
         .span(24)
-        .no_value("no data")
+        .no_value(none)
         .mappings(coloured(codes))
         .show_value(common_models.VisibilityMode.AUTO)
         .merge_values(True)

@@ -244,6 +244,7 @@ def _marks() -> list[Panel]:
             (q.total("tiltmeter_annotation_failures_total"), "failed"),
             (q.total("tiltmeter_annotations_dropped_total"), "given up"),
             runbook="how-to-read-a-page",
+            none="annotations are off",
         ).min(0),
         lines(
             "Marks waiting",
@@ -251,6 +252,7 @@ def _marks() -> list[Panel]:
             "none",
             (f"sum({q.of('tiltmeter_annotations_waiting')})", "waiting"),
             runbook="how-to-read-a-page",
+            none="annotations are off",
         ).min(0),
     ]
 
