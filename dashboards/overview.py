@@ -41,7 +41,7 @@ def _now() -> list[Panel]:
         "none",
         (q.SEVERITY, "{{model_name}} {{kind}} ({{owner}})"),
         runbook="how-to-read-a-page",
-        width=8,
+        width=24,
         none="no decider",
     )
     pages, tickets = (q.of("tiltmeter_incidents_open", f'level="{level}"') for level in ("page", "ticket"))
@@ -87,8 +87,8 @@ def _open() -> list[Panel]:
         "More of it: `tiltmeter incident show ID`, or the status page. Empty: nothing is open.",
         (f"{q.largest('tiltmeter_incident_info', *labels)} * on (model_name, kind) group_left () {begun} * 1000", "changed at"),
         runbook="how-to-read-a-page",
-        width=24,
-        height=5,
+        width=16,
+        height=6,
         none="nothing is open",
     )
     deployed = rows(
@@ -96,8 +96,8 @@ def _open() -> list[Panel]:
         "The last announced deployment of each model. One shortly before the change is the first suspect.",
         (f"{q.largest('tiltmeter_deployment_timestamp_seconds', 'model_name', 'revision')} * 1000", "at"),
         runbook="how-to-read-a-page",
-        width=12,
-        height=4,
+        width=8,
+        height=6,
         none="none was announced",
     )
     return [column(incidents, "changed at", unit="dateTimeAsIso"), column(deployed, "at", unit="dateTimeAsIso")]
@@ -117,7 +117,6 @@ def _benign() -> list[Panel]:
             (f"sum(increase({closed}[$__range]))", "benign"),
             (f"$__range_s / max({worth})", "accepted"),
             runbook="how-to-read-a-page",
-            width=6,
         )
         found.append(panel.decimals(2).time_from("14d"))
     return found
@@ -238,7 +237,7 @@ def _monitor() -> list[Panel]:
 def build() -> models.Dashboard:
     """The dashboard."""
     content: dict[str, Sequence[Panel]] = {
-        "": [*_now(), *_open(), *_benign()],
+        "": [*_now(), *_benign(), *_open()],
         "Trend": _trend(),
         "Where": _slices(),
         "Canaries": canaries.panels(),

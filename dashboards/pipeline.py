@@ -82,10 +82,11 @@ def _lag() -> list[Panel]:
     return [
         lines(
             "Behind",
-            "Event time behind the clock: the decider's watermark, and each worker's input. The watermark waits for the slowest input.",
+            "Event time behind the clock: the decider's watermark, and the inputs of the 20 slowest workers. The watermark waits for the "
+            "slowest.",
             "s",
             (f"time() - max({q.of('tiltmeter_watermark_timestamp_seconds')})", "watermark"),
-            (f"time() - {q.of('tiltmeter_source_timestamp_seconds')}", "{{instance}}"),
+            (q.most(f"time() - {q.of('tiltmeter_source_timestamp_seconds')}"), "{{instance}}"),
             runbook="TiltmeterBlind",
         ).min(0),
         lines(
@@ -93,9 +94,9 @@ def _lag() -> list[Panel]:
             "Records behind the end of the input, prompts not yet polled, prompts not yet flushed. Lag that grows while stages are busy: "
             "add workers up to the number of partitions.",
             "short",
-            (q.of("tiltmeter_source_lag_records"), "{{instance}} lag"),
-            (q.of("tiltmeter_queued_prompts"), "{{instance}} queued"),
-            (q.of("tiltmeter_pending_prompts"), "{{instance}} pending"),
+            (q.most(q.of("tiltmeter_source_lag_records")), "{{instance}} lag"),
+            (q.most(q.of("tiltmeter_queued_prompts")), "{{instance}} queued"),
+            (q.most(q.of("tiltmeter_pending_prompts")), "{{instance}} pending"),
             runbook="TiltmeterBlind",
         ).min(0),
     ]
@@ -205,17 +206,17 @@ def _cost() -> list[Panel]:
         ).min(0),
         lines(
             "Memory",
-            "Resident memory of each process. Steadily growing over days is a leak: report it.",
+            "Resident memory of the 20 largest processes. Steadily growing over days is a leak: report it.",
             "bytes",
-            (q.process("process_resident_memory_bytes"), "{{instance}}"),
+            (q.most(q.process("process_resident_memory_bytes")), "{{instance}}"),
             runbook="TiltmeterDown",
             width=8,
         ).min(0),
         lines(
             "Processor",
-            "Cores used by each process. What a GPU does is not exported: take it from its own exporter.",
+            "Cores used by the 20 busiest processes. What a GPU does is not exported: take it from its own exporter.",
             "none",
-            (f"rate({q.process('process_cpu_seconds_total')}[$__rate_interval])", "{{instance}}"),
+            (q.most(f"rate({q.process('process_cpu_seconds_total')}[$__rate_interval])"), "{{instance}}"),
             runbook="TiltmeterDown",
             width=8,
         ).min(0),

@@ -10,7 +10,9 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import units
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import build, overview, panels
 from dashboards import queries as queries_module
@@ -88,6 +90,12 @@ def test_page_is_classic_stable_and_read_only(name: str) -> None:
     titles = [panel["title"] for panel in page["panels"]]
     assert len(set(titles)) == len(titles)
     assert "spec" not in page
+
+
+@each_page
+def test_page_is_what_grafanas_own_types_read(name: str) -> None:
+    read = json.loads(JSONEncoder().encode(Dashboard.from_json(PAGES[name])))
+    assert read == PAGES[name]
 
 
 @each_page
