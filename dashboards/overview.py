@@ -175,7 +175,7 @@ def _slices() -> list[Panel]:
     panel = rows(
         "Slices",
         "Every stream of every slice, whatever is chosen above; an empty slice is the whole model. Of equal evidence the whole model tells "
-        "more. Click a slice for its history.",
+        "more. Click a slice or a stream for its history.",
         (state, "state"),
         (now("tiltmeter_flagged_share_ratio"), "share"),
         (now("tiltmeter_reference_share_ratio"), "reference"),
@@ -190,7 +190,9 @@ def _slices() -> list[Panel]:
     for name in ("evidence", "page at"):
         panel = column(panel, name, unit="none", decimals=2)
     chosen = {"model_name": "${__data.fields.model_name:percentencode}", "slice": "${__data.fields.choice:percentencode}"}
-    return [leads(panel, "slice", "This slice", MODEL, **chosen, stream="${__data.fields.stream:percentencode}")]
+    for name in ("slice", "stream"):  # that of the whole model is empty, and nobody can click on nothing
+        panel = leads(panel, name, "This stream", MODEL, **chosen, stream="${__data.fields.stream:percentencode}")
+    return [panel]
 
 
 def _monitor() -> list[Panel]:

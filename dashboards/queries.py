@@ -152,4 +152,4 @@ SLICES = f"query_result({_filled(_filled(_SLICES_NOW, 'text', '$1', WHOLE), 'val
 """Every slice as text and pattern. Grafana could not choose an empty label otherwise."""
 SLICE_CHOICE = '/text="(?<text>[^"]+)".*value="(?<value>[^"]+)"/'
 
-FIRING = 'ALERTS{alertname=~"Tiltmeter.+", alertstate="firing", model_name=~"$model_name|"}'
+FIRING = 'ALERTS{alertname=~"Tiltmeter.+", alertstate="firing", severity!="none", model_name=~"$model_name|"}'

@@ -32,7 +32,7 @@ _TIMED = {stage: Timing().add(0.02) for stage in STAGES}
 
 
 @dataclass
-class Exported:
+class Exporter:
     """Readings that a test sets; counters grow with every scrape.
 
     Attributes:
