@@ -67,7 +67,7 @@ TOKENS_PER_PROMPT = (
     f"{per_second('tiltmeter_tokens_total', 'model_name', model=True)} "
     f"/ ({per_second('tiltmeter_prompts_total', 'model_name', model=True)} > 0)"
 )
-FIRING = 'ALERTS{alertname=~"Tiltmeter.+", alertstate="firing", model_name=~"$model_name|"}'
+FIRING = 'ALERTS{alertname=~"Tiltmeter.+", alertstate="firing", severity!="none", model_name=~"$model_name|"}'
 TRUNCATED = (
     f"{per_second('tiltmeter_truncated_prompts_total', 'model_name', model=True)} "
     f"/ ({per_second('tiltmeter_prompts_total', 'model_name', model=True)} > 0)"

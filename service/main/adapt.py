@@ -175,6 +175,7 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
         incidents=incidents,
         opened=snapshot.opened,
         deployed={each.model_name: (each.revision[:LONGEST], each.time) for each in snapshot.deployments},
+        wanted=[model.model_name for model in snapshot.models if model.baseline.asks],
         shadows=shadows.readings(snapshot),
         probes=probe_readings.readings(snapshot),
         stages={"close": snapshot.closing, "checkpoint": snapshot.saving},
