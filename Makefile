@@ -15,7 +15,7 @@ COMPILE_IMAGE := $(subst --universal,--python-platform x86_64-manylinux_2_28,$(C
 HELM_PACKAGE := helm.sh/helm/v3/cmd/helm@v3.19.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test check bench dashboards image lock parts export report clean
+.PHONY: help setup dev demo test check bench dashboards chart image lock parts export report clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,7 @@ check: $(VENV)/.stamp-dev ## Lint, formatting, types, layers, generated files, a
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m dashboards.build --check
+	$(BIN)/python -m helm.build --check
 	@if command -v promtool >/dev/null; then promtool check rules --lint=all --lint-fatal dashboards/rules/*.yaml; \
 	else echo "promtool is missing: alert rules were not checked"; fi
 
@@ -48,6 +49,9 @@ bench: $(VENV)/.stamp-dev ## Run the long simulations and speed measurements (te
 
 dashboards: $(VENV)/.stamp-dev ## Write dashboards/json again from the code
 	$(BIN)/python -m dashboards.build
+
+chart: $(VENV)/.stamp-dev ## Write again what the chart has from elsewhere: rules, dashboards, schema, its README
+	$(BIN)/python -m helm.build
 
 image: ## Build the container images (needs docker; BASE=IMAGE@sha256:... is a Python 3.11 image)
 	@case "$(BASE)" in *@sha256:*) ;; *) echo "say which image to build on, by digest: make image BASE=python:3.11-slim-bookworm@sha256:..."; exit 2;; esac

@@ -12,7 +12,7 @@ def describe(manifest: Manifest, digest: str, topics: Sequence[tuple[tuple[str, 
     """Lines for a terminal: encoder, counts, settings, nulls, warnings, detection table, largest topics. Cost: about 2 s, the table."""
     counts, settings, encoder = manifest.counts, manifest.settings, manifest.encoder
     lines = [
-        f"bundle       {digest[:12]} (schema {manifest.schema_version})",
+        f"bundle       {digest} (schema {manifest.schema_version})",
         f"encoder      {encoder.id} {encoder.revision[:12]}, {encoder.source}, {encoder.dimension} dimensions, "
         f"{encoder.max_length} tokens, "
         f"{encoder.pooling} pooling; digest {manifest.encoder_digest[:12]}",

@@ -70,6 +70,12 @@ class SqlLedger(Settings):
     kind: Literal["sql"] = "sql"
     url: str = Field("sqlite:///tiltmeter-ledger.db", description="SQLAlchemy URL without a password.")
     password_file: Path | None = Field(None, description="File holding the database password; otherwise TILTMETER_LEDGER_PASSWORD.")
+    max_bytes: int | None = Field(
+        None,
+        ge=67_108_864,
+        description="Size at which a SQLite ledger stops to grow: what has been judged is let go early, then posts wait for room. "
+        "Unset: no limit.",
+    )
 
 
 class KafkaLedger(Kafka):

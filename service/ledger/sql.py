@@ -6,6 +6,7 @@ fenced whatever its source is. On PostgreSQL appends take one advisory lock firs
 of asking and not of committing: without it a reader would pass a row that is not committed yet, and never see it.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,8 +16,11 @@ import sqlalchemy as sa
 from service.errors import Rewound
 from service.ledger import wire
 from service.ledger.contract import KEY_RETENTION
-from service.ledger.tables import CHECKPOINTS, KEYS, LOG, POSITIONS, Database
+from service.ledger.tables import CHECKPOINTS, KEYS, LOG, POSITIONS, Database, Full
+from service.logging import fields
 from service.records import Command, Deltas, Partition, Report, Span
+
+_log = logging.getLogger(__name__)
 
 _PRUNE_EVERY = 600.0
 
@@ -30,12 +34,22 @@ class SqlLedger:
         self._pruned = -float("inf")
 
     @classmethod
-    def open(cls, url: str, *, durable: bool = True) -> "SqlLedger":
-        """A ledger of its own; raises as :class:`service.ledger.tables.Database`. Connects at the first use."""
-        return cls(Database(url, durable=durable))
+    def open(cls, url: str, *, durable: bool = True, limit: int | None = None) -> "SqlLedger":
+        """A ledger of its own; raises as :class:`service.ledger.tables.Database`. Connects at the first use.
+
+        ``limit``: bytes of a SQLite file. Appends stop an eighth before it, so that the decider can always write its checkpoint.
+        """
+        return cls(Database(url, durable=durable, limit=None if limit is None else limit - limit // 8))
 
     def append(self, parts: Sequence[Deltas], report: Report, lease: Any = None) -> frozenset[str]:
         """See the contract. ``lease`` is not needed: the positions fence by themselves."""
+        try:
+            return self._append(parts, report)
+        except Full:
+            self._make_room()
+            raise
+
+    def _append(self, parts: Sequence[Deltas], report: Report) -> frozenset[str]:
         now = self._clock()
         with self._database.transaction() as connection:
             _serialise(connection)
@@ -76,14 +90,25 @@ class SqlLedger:
         """Close all pooled connections."""
         self._database.close()
 
+    def _make_room(self) -> None:
+        """Forget what lies below the checkpoint however young it is: the next attempt may find room."""
+        with self._database.transaction() as connection:
+            gone = connection.execute(sa.delete(LOG).where(LOG.c.seq < _judged())).rowcount
+        if gone:
+            _log.info("the ledger was full, so what has been judged was let go early", extra=fields(rows=gone))
+
     def _prune(self, connection: sa.Connection, now: float) -> None:
         """Forget keys after 24 h, and log rows below the checkpoint after 24 h."""
         if now - self._pruned < _PRUNE_EVERY:
             return
         self._pruned = now
         connection.execute(sa.delete(KEYS).where(KEYS.c.created < now - KEY_RETENTION))
-        below = sa.select(sa.func.coalesce(sa.func.min(CHECKPOINTS.c.position), 0)).scalar_subquery()
-        connection.execute(sa.delete(LOG).where(LOG.c.seq < below // wire.BLOCK_ENTRIES, LOG.c.created < now - KEY_RETENTION))
+        connection.execute(sa.delete(LOG).where(LOG.c.seq < _judged(), LOG.c.created < now - KEY_RETENTION))
+
+
+def _judged() -> sa.ColumnElement[int]:
+    """Row of the log below which no decider reads again."""
+    return sa.select(sa.func.coalesce(sa.func.min(CHECKPOINTS.c.position), 0)).scalar_subquery() // wire.BLOCK_ENTRIES
 
 
 def _write(connection: sa.Connection, bodies: Sequence[bytes], now: float) -> None:

@@ -38,9 +38,9 @@ class SqlJournal:
         self._watchdog: Watchdog | None = None
 
     @classmethod
-    def open(cls, url: str, *, durable: bool = True) -> "SqlJournal":
+    def open(cls, url: str, *, durable: bool = True, limit: int | None = None) -> "SqlJournal":
         """A journal of its own; raises as :class:`service.ledger.tables.Database`. Connects at the first use."""
-        return cls(Database(url, durable=durable))
+        return cls(Database(url, durable=durable, limit=limit))
 
     def acquire(self, timeout: float) -> bool:
         """See the contract. A database that is away leaves us standby; whoever reads on is told."""

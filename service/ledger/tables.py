@@ -58,7 +58,15 @@ DECIDER = sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False),
 )
 
+_JOURNAL_ROOM = 16 * 1024 * 1024
+"""Bytes of a limited SQLite ledger that are left to its write-ahead log."""
+
+_FULL = re.compile(r"database or disk is full", re.IGNORECASE)
 _MAY_PASS = re.compile(r"database is locked|database table is locked|busy", re.IGNORECASE)
+
+
+class Full(Unavailable):
+    """A SQLite ledger has reached its limit: nothing can be appended until what has been judged is let go."""
 
 
 class Database:
@@ -67,12 +75,13 @@ class Database:
     Args:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database; its password is never shown.
         durable: False leaves SQLite's writes to the operating system, for a private file that dies with the process (replay).
+        limit: bytes at which a SQLite file stops to grow, its write-ahead log included; a full file then raises Full.
 
     Raises:
         ConfigError: a URL that cannot work.
     """
 
-    def __init__(self, url: str, *, durable: bool = True) -> None:
+    def __init__(self, url: str, *, durable: bool = True, limit: int | None = None) -> None:
         try:
             parsed = sa.make_url(url)
         except sa.exc.ArgumentError:
@@ -81,7 +90,8 @@ class Database:
         if backend not in ("sqlite", "postgresql"):
             raise ConfigError(f"ledger.url: {backend} is not supported; expected sqlite or postgresql")
         self.postgresql = backend == "postgresql"
-        self.engine = _postgresql(parsed) if self.postgresql else _sqlite(parsed, durable)
+        self.engine = _postgresql(parsed) if self.postgresql else _sqlite(parsed, durable, limit)
+        self._limit = limit
         self._made = False
 
     @contextmanager
@@ -117,6 +127,8 @@ class Database:
                 raise Unavailable(f"ledger {url.render_as_string(hide_password=True)}: {line}") from None
             if _MAY_PASS.search(line):
                 raise Unavailable(f"ledger {url.database}: {line}") from None
+            if self._limit is not None and _FULL.search(line):
+                raise Full(f"ledger {url.database}: no room below ledger.max_bytes until more is judged or old keys expire") from None
             advice = "put this right (free space, permissions) and start again: what was acknowledged is kept"
             raise Unusable(f"ledger {url.database}: {line}; {advice}") from None
 
@@ -131,7 +143,7 @@ class Database:
             self._made = True
 
 
-def _sqlite(url: URL, durable: bool) -> sa.Engine:
+def _sqlite(url: URL, durable: bool, limit: int | None) -> sa.Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigError("ledger.url: SQLite needs a file, expected sqlite:///FILE")
     folder = Path(url.database).parent
@@ -144,6 +156,10 @@ def _sqlite(url: URL, durable: bool) -> sa.Engine:
         connection.isolation_level = None  # transactions are begun below, not by the driver
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+        if limit is not None:
+            (page,) = connection.execute("PRAGMA page_size").fetchone()
+            connection.execute(f"PRAGMA max_page_count={(limit - _JOURNAL_ROOM) // page}")
+            connection.execute(f"PRAGMA journal_size_limit={_JOURNAL_ROOM}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:

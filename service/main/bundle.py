@@ -1,10 +1,12 @@
 """``tiltmeter bundle``: look into what ``fit`` made, and switch which of two a running service judges with."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from service.errors import ConfigError
 from service.main.remote import DEFAULT_URL, TokenFile, Url, call, carry_out, console
 
 app = typer.Typer(no_args_is_help=True, help="Look into a bundle; list, promote and roll back the bundles of a running service.")
@@ -28,6 +30,30 @@ def show(
 
     bundle = Bundle.load(directory)
     typer.echo(bundle.manifest.model_dump_json(by_alias=True, indent=1) if as_json else bundle.describe())
+
+
+@app.command()
+def verify(
+    expected: Annotated[list[str], typer.Argument(metavar="DIRECTORY=DIGEST...", help="Bundles and their digests.", show_default=False)],
+) -> None:
+    """Check that each directory holds the bundle of this digest, whole; status 2 and the reason when one does not.
+
+    A step before a service starts, where bundles come from elsewhere. Digests are those that `bundle show` prints.
+
+    Example:
+
+        tiltmeter bundle verify bundle=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    """
+    from service.bundle import Bundle
+
+    for pair in expected:
+        directory, equals, digest = pair.rpartition("=")
+        if not equals or not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ConfigError(f"{pair}: expected DIRECTORY=DIGEST with 64 hexadecimal digits")
+        found = Bundle.load(directory).digest
+        if found != digest:
+            raise ConfigError(f"{directory}: holds bundle {found}, expected {digest}")
+        typer.echo(f"{directory}: {digest}")
 
 
 @app.command("list")

@@ -41,7 +41,7 @@ def ledger(config: Config, instance: str) -> Ledger:
     if isinstance(config.ledger, SqlLedger):
         from service.ledger.sql import SqlLedger as Sql
 
-        return Sql.open(database_url(config.ledger))
+        return Sql.open(database_url(config.ledger), limit=config.ledger.max_bytes)
     from service.ledger.kafka import KafkaLedger
 
     return KafkaLedger(config.ledger, instance)
@@ -97,7 +97,7 @@ def journal(config: Config) -> Journal:
     if isinstance(config.ledger, SqlLedger):
         from service.ledger.sql_journal import SqlJournal
 
-        return SqlJournal.open(database_url(config.ledger))
+        return SqlJournal.open(database_url(config.ledger), limit=config.ledger.max_bytes)
     from service.ledger.kafka_journal import KafkaJournal
 
     return KafkaJournal(config.ledger)

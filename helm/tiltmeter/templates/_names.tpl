@@ -12,18 +12,43 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Names of objects take a suffix of at most 16 characters: what stands before it is cut so that it fits. */ -}}
+{{- define "tiltmeter.part" -}}
+{{- $name := include "tiltmeter.fullname" .root -}}
+{{- if .suffix -}}{{ printf "%s-%s" ($name | trunc 46 | trimSuffix "-") .suffix }}{{- else -}}{{ $name }}{{- end -}}
+{{- end -}}
+
+{{- /* Of one role: labels by which its pods are found. */ -}}
 {{- define "tiltmeter.selector" -}}
-app.kubernetes.io/name: {{ include "tiltmeter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: {{ .Values.role }}
+app.kubernetes.io/name: {{ include "tiltmeter.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .role }}
 {{- end -}}
 
 {{- define "tiltmeter.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{ include "tiltmeter.selector" . }}
+app.kubernetes.io/name: {{ include "tiltmeter.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: tiltmeter
+{{- end -}}
+
+{{- define "tiltmeter.metadata" -}}
+name: {{ default (include "tiltmeter.part" (dict "root" .root "suffix" .suffix)) .name }}
+namespace: {{ default .root.Release.Namespace .namespace }}
+labels:
+  {{- include "tiltmeter.labels" .root | nindent 2 }}
+  {{- with .role }}
+  app.kubernetes.io/component: {{ . }}
+  {{- end }}
+  {{- with .labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{- define "tiltmeter.serviceAccount" -}}
@@ -34,29 +59,34 @@ app.kubernetes.io/part-of: tiltmeter
 {{- end -}}
 {{- end -}}
 
+{{- /* cpu image, or the gpu one for a role that scores on a GPU. */ -}}
 {{- define "tiltmeter.image" -}}
-{{- $name := .Values.image.repository -}}
-{{- if .Values.image.registry -}}{{- $name = printf "%s/%s" .Values.image.registry $name -}}{{- end -}}
-{{- if .Values.image.digest -}}
-{{- printf "%s@%s" $name .Values.image.digest -}}
+{{- $values := .root.Values -}}
+{{- $name := $values.image.repository -}}
+{{- with $values.image.registry -}}{{- $name = printf "%s/%s" . $name -}}{{- end -}}
+{{- $digest := ternary $values.gpu.image.digest $values.image.digest .gpu -}}
+{{- $tag := ternary $values.gpu.image.tag $values.image.tag .gpu -}}
+{{- if $digest -}}
+{{- printf "%s@%s" $name $digest -}}
 {{- else -}}
-{{- printf "%s:%s" $name (default (printf "%s-%s" .Chart.AppVersion .Values.image.variant) .Values.image.tag) -}}
+{{- printf "%s:%s" $name (default (printf "%s-%s" .root.Chart.AppVersion (ternary "gpu" "cpu" .gpu)) $tag) -}}
 {{- end -}}
 {{- end -}}
 
-{{- /* The file as the service reads it: the values, with the address and port that the Service expects. */ -}}
-{{- define "tiltmeter.config" -}}
-{{- if not .Values.config.models -}}
-{{- fail "config.models names no model: give at least one, as config.models.support-bot.bundle=/bundles/support-bot" -}}
+{{- /* Roles that are Deployments here. With a SQLite ledger one process is all of it; beside the model server none is left. */ -}}
+{{- define "tiltmeter.roles" -}}
+{{- $roles := list -}}
+{{- if eq .Values.mode "sidecar" -}}
+{{- if not (include "tiltmeter.single" .) -}}{{- $roles = list "decider" -}}{{- end -}}
+{{- else if include "tiltmeter.single" . -}}
+{{- $roles = list "all" -}}
+{{- else -}}
+{{- $roles = list "worker" "decider" -}}
 {{- end -}}
-{{- $config := mustMergeOverwrite (deepCopy .Values.config) (dict "http" (dict "host" "0.0.0.0" "port" 9108)) -}}
-{{- if not $config.ledger -}}{{- $_ := set $config "ledger" (dict "kind" "sql" "url" "sqlite:////var/lib/tiltmeter/ledger.db") -}}{{- end -}}
-{{- if not $config.store -}}{{- $_ := set $config "store" "sqlite:////var/lib/tiltmeter/history.db" -}}{{- end -}}
-{{- toYaml $config -}}
+{{- $roles | toJson -}}
 {{- end -}}
 
-{{- /* True where the ledger is one SQLite file, which one process may use at a time. */ -}}
-{{- define "tiltmeter.single" -}}
-{{- $ledger := default (dict) .Values.config.ledger -}}
-{{- if and (ne (default "sql" $ledger.kind) "kafka") (hasPrefix "sqlite" (default "sqlite" $ledger.url)) -}}true{{- end -}}
+{{- /* Suffix of a role's objects: the ones that prompts and people come to first have none. */ -}}
+{{- define "tiltmeter.suffix" -}}
+{{- ternary "" . (eq . "all") -}}
 {{- end -}}

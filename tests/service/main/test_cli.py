@@ -43,7 +43,7 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
 def test_every_command_of_the_design_is_there() -> None:
     listed = "fit run demo replay report curate expect deployed check-config probe gate"
-    listed += "|bundle show,list,promote,rollback|topics list,rename|baseline show,learn,accept,reset|incident list,show,ack,close"
+    listed += "|bundle show,verify,list,promote,rollback|topics list,rename|baseline show,learn,accept,reset|incident list,show,ack,close"
     listed += "|pack check,import|probe accept|grafana push"
     expected = {f"tiltmeter {name}" for name in listed.split("|")[0].split()}
     expected |= {f"tiltmeter {group.split()[0]} {name}" for group in listed.split("|")[1:] for name in group.split()[1].split(",")}
@@ -122,6 +122,24 @@ def test_bundle_show(bundle: Path) -> None:
     assert "reference" in result.output
     manifest = json.loads(tiltmeter("bundle", "show", bundle, "--json").output)
     assert manifest["schema"] == 2
+
+
+def test_bundle_verify(bundle: Path, tmp_path: Path) -> None:
+    digest = re.search(r"[0-9a-f]{64}", tiltmeter("bundle", "show", bundle).output)
+    assert digest is not None
+    shutil.copytree(bundle, copy := tmp_path / "support=bot")
+    same = tiltmeter("bundle", "verify", f"{bundle}={digest[0]}", f"{copy}={digest[0]}")
+    assert same.exit_code == 0, same.output
+    (copy / "topics.json").write_text("[]")
+    for pair, message in (
+        (f"{bundle}={'0' * 64}", f"holds bundle {digest[0]}, expected {'0' * 64}"),
+        (f"{copy}={digest[0]}", "changed since it was fitted"),
+        (f"{tmp_path}={digest[0]}", "no such file"),
+        (str(bundle), "expected DIRECTORY=DIGEST"),
+    ):
+        result = tiltmeter("bundle", "verify", pair)
+        assert result.exit_code == 2
+        assert message in " ".join(result.output.split())
 
 
 def test_a_renamed_topic_is_shown_by_its_name(bundle: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The chart, and what in it is made from other files of this repository."""
