@@ -206,6 +206,8 @@ def _known(state: AppState, incident: str) -> None:
 
 def _queries(state: AppState) -> Queries:
     queries = state.queries()
+    if queries is None and "decider" in state.alive():
+        raise HTTPException(503, "the history is not open yet", headers={"Retry-After": "5"})
     if queries is None:
         raise HTTPException(404, "this process keeps no history: ask a decider")
     return queries

@@ -178,6 +178,7 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool, budgets: Mapping[st
         ended=snapshot.ended,
         budgets=budgets,
         deployed={each.model_name: (each.revision[:LONGEST], each.time) for each in snapshot.deployments},
+        wanted=[model.model_name for model in snapshot.models if model.baseline.asks],
         shadows=shadows.readings(snapshot),
         probes=probe_readings.readings(snapshot),
         stages={"close": snapshot.closing, "checkpoint": snapshot.saving},

@@ -91,6 +91,12 @@ DEFINITIONS: tuple[Definition, ...] = (
         ("model_name", "slice", "stream"),
     ),
     Definition(
+        "tiltmeter_baseline_wanted",
+        "gauge",
+        "1 while a person should accept a baseline: production is not what the model is compared with, or more is learned by now.",
+        ("model_name",),
+    ),
+    Definition(
         "tiltmeter_evidence_log10", "gauge", "Evidence for a change, log10(max(M, 1)), now.", ("model_name", "slice", "stream", "level")
     ),
     Definition(

@@ -173,6 +173,7 @@ def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[S
         **probes.samples(decider.probes),
         "tiltmeter_watermark_timestamp_seconds": _single(decider.watermark),
         "tiltmeter_last_checkpoint_timestamp_seconds": _single(decider.last_checkpoint),
+        "tiltmeter_baseline_wanted": [((model,), float(model in decider.wanted)) for model in models],
         "tiltmeter_open_windows": _single(decider.open_windows),
         "tiltmeter_last_verdict_timestamp_seconds": [((model,), time) for model, time in decider.last_verdict.items()],
         "tiltmeter_late_prompts_total": _per_model(models, decider.late),

@@ -1,6 +1,6 @@
 """What one scrape is made of: immutable readings of plain numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.metrics.asking import AskedReading
@@ -123,7 +123,7 @@ class DeciderReading:
 
     ``incidents``: (model, level) -> open ones; ``opened``: (model, slice, stream, level) -> how many opened since the state began;
     ``ended``: (model, level, verdict) -> how many closed; ``budgets``: level -> seconds that one false incident is worth;
-    ``deployed``: model -> revision and time of the last announced deployment.
+    ``deployed``: model -> revision and time of the last announced deployment; ``wanted``: models of which a baseline should be accepted.
     """
 
     active: bool
@@ -144,6 +144,7 @@ class DeciderReading:
     ended: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     budgets: Mapping[str, float] = field(default_factory=dict)
     deployed: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    wanted: Collection[str] = ()
     shadows: Sequence[ShadowReading] = ()
     probes: ProbeReading = field(default_factory=ProbeReading)
     stages: Mapping[str, Timing] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import sqlalchemy as sa
 import yaml
@@ -72,6 +73,14 @@ def toy(tmp_path: Path) -> Iterator[Toy]:
     server.stop()
 
 
+@pytest.fixture
+def service(tmp_path: Path, toy: Toy) -> Iterator[Service]:
+    port = free_port()
+    server = Service(tmp_path, configuration(tmp_path, toy, port), port)
+    yield server
+    server.kill()
+
+
 def configuration(folder: Path, toy: Toy, port: int) -> Path:
     (folder / "golden.jsonl").write_text("\n".join(map(json.dumps, GOLDEN)))
     path = folder / "tiltmeter.yaml"
@@ -104,9 +113,7 @@ def until(wanted: Callable[[], object], within: float) -> None:
 
 
 @pytest.mark.slow
-def test_killed_in_rounds_it_loses_and_repeats_nothing(tmp_path: Path, toy: Toy) -> None:
-    port = free_port()
-    service = Service(tmp_path, configuration(tmp_path, toy, port), port)
+def test_killed_in_rounds_it_loses_and_repeats_nothing(tmp_path: Path, toy: Toy, service: Service) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path}/history.db")
     history = ProbeHistory(engine)
     before: set[tuple[str, ...]] = set()
@@ -170,18 +177,17 @@ def _asked(toy: Toy) -> Counter[str]:
 
 
 @pytest.mark.slow
-def test_the_decider_sees_the_rounds(tmp_path: Path, toy: Toy) -> None:
-    port = free_port()
-    service = Service(tmp_path, configuration(tmp_path, toy, port), port)
-    service.start()
+def test_the_decider_sees_the_rounds(service: Service) -> None:
+    verdicts = f"http://127.0.0.1:{service.port}/v1/verdicts?limit=1000"
     seen: dict[str, set[str]] = defaultdict(set)
 
     def judged() -> bool:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/verdicts?limit=1000", timeout=5) as answer:
-            for row in json.load(answer)["verdicts"]:
-                seen[row["stream"]].add(row["slice"])
+        for row in httpx.get(verdicts).raise_for_status().json()["verdicts"]:
+            seen[row["stream"]].add(row["slice"])
         return {"live/golden/own/sums"} <= seen["probe"] and len(seen["probe"]) >= 2
 
+    service.start()
+    until(lambda: httpx.get(verdicts).status_code != 503, within=40)
     until(judged, within=40)
     service.stop()
     assert "probe_errors" in seen

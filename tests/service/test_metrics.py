@@ -78,6 +78,12 @@ def test_an_incident_is_told_while_it_is_open_with_its_owner_and_words_and_the_l
     assert not {name for name in series(registry(decider=DECIDER)) if "incident_info" in name or "change" in name or "deployment" in name}
 
 
+def test_each_model_says_whether_a_baseline_is_wanted() -> None:
+    found = registry(decider=replace(DECIDER, wanted=["quiet-bot"]))
+    wanted = {name: found.get_sample_value("tiltmeter_baseline_wanted", {"model_name": name}) for name in ("support-bot", "quiet-bot")}
+    assert wanted == {"support-bot": 0, "quiet-bot": 1}
+
+
 def test_state_and_severity_are_one_hot() -> None:
     found = registry(decider=DECIDER)
     states = {

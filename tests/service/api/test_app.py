@@ -236,6 +236,14 @@ async def test_a_ledger_that_is_away_is_a_503_that_says_so() -> None:
     assert "retry-after" in answer.headers
 
 
+@pytest.mark.parametrize(("part", "status"), [("decider", 503), ("pipeline", 404)])
+async def test_a_history_that_is_not_open_yet_is_not_one_that_never_comes(part: str, status: int) -> None:
+    async with connected(make(alive=lambda: {part: True}, queries=lambda: None)) as client:
+        answer = await client.get("/v1/verdicts")
+    assert answer.status_code == status
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
 async def test_an_unexpected_error_tells_class_and_place_but_not_its_message(caplog: pytest.LogCaptureFixture) -> None:
     def broken(record: object) -> None:
         raise ValueError(f"cannot use {record}")
