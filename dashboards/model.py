@@ -33,9 +33,11 @@ def _what() -> list[Panel]:
     )
     since = rows(
         "Verdicts",
-        "Since the newest judged window of each model ended.",
+        "Since the newest judged window of each model ended; and 1 where a person should accept a baseline "
+        "(docs/runbooks/TiltmeterStaleReference.md).",
         (q.age("tiltmeter_last_verdict_timestamp_seconds", "model_name"), "newest verdict"),
-        runbook="TiltmeterBlind",
+        (q.largest("tiltmeter_baseline_wanted", "model_name"), "baseline wanted"),
+        runbook="TiltmeterVerdictsLate",
         width=12,
         height=5,
     )
@@ -82,7 +84,7 @@ def _streams() -> list[Panel]:
             "1 where the replay of the accepted baseline keeps the budget of false pages. 0: this stream opens tickets only.",
             "none",
             (q.smallest("tiltmeter_promise_kept", *q.STREAM, select=q.chosen), _STREAM),
-            runbook="TiltmeterDrift",
+            runbook="TiltmeterPromiseBroken",
             none="no accepted baseline",
         )
         .min(0)
@@ -224,7 +226,7 @@ def _shadow() -> list[Panel]:
             "1 where the shadow's accepted baseline keeps the budget of false pages, by stream.",
             "none",
             (q.smallest("tiltmeter_shadow_promise_kept", "model_name", "stream"), "{{model_name}} {{stream}}"),
-            runbook="TiltmeterDrift",
+            runbook="TiltmeterPromiseBroken",
             none="no shadow",
             width=6,
         )

@@ -66,7 +66,7 @@ def _now() -> list[Panel]:
             "Age of the newest judged window. Over 15 minutes nothing is being judged: see the row about the monitor itself.",
             "s",
             (q.age("tiltmeter_last_verdict_timestamp_seconds", "model_name"), "{{model_name}}"),
-            runbook="TiltmeterBlind",
+            runbook="TiltmeterVerdictsLate",
         ).thresholds(steps((None, QUIET), (900, UNKNOWN))),
         tile(
             "Active deciders",
@@ -204,7 +204,7 @@ def _monitor() -> list[Panel]:
             "s",
             (f"time() - max({q.of('tiltmeter_watermark_timestamp_seconds')})", "watermark"),
             (f"time() - min({q.of('tiltmeter_source_timestamp_seconds')})", "slowest input"),
-            runbook="TiltmeterBlind",
+            runbook="TiltmeterLag",
             width=8,
         )
         .min(0)
@@ -227,7 +227,7 @@ def _monitor() -> list[Panel]:
             "because the days it was accepted from would have paged oftener. Accept a baseline of quieter days.",
             "none",
             (q.smallest("tiltmeter_promise_kept", "model_name"), "{{model_name}}"),
-            runbook="TiltmeterDrift",
+            runbook="TiltmeterPromiseBroken",
             none="no accepted baseline",
             width=8,
         )

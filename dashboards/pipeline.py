@@ -63,7 +63,7 @@ def _blind() -> list[Panel]:
             "Since the slowest worker's counts were last taken by the ledger. Growing while prompts come: the ledger is away or refuses.",
             "s",
             (f"time() - min({q.of('tiltmeter_last_flush_timestamp_seconds')})", ""),
-            runbook="TiltmeterBlind",
+            runbook="TiltmeterLedgerStuck",
         ).thresholds(steps((None, QUIET), (300, UNKNOWN))),
         tile(
             "Missing rounds",
@@ -87,7 +87,7 @@ def _lag() -> list[Panel]:
             "s",
             (f"time() - max({q.of('tiltmeter_watermark_timestamp_seconds')})", "watermark"),
             (q.most(f"time() - {q.of('tiltmeter_source_timestamp_seconds')}"), "{{instance}}"),
-            runbook="TiltmeterBlind",
+            runbook="TiltmeterLag",
         ).min(0),
         lines(
             "Waiting",
@@ -97,7 +97,7 @@ def _lag() -> list[Panel]:
             (q.most(q.of("tiltmeter_source_lag_records")), "{{instance}} lag"),
             (q.most(q.of("tiltmeter_queued_prompts")), "{{instance}} queued"),
             (q.most(q.of("tiltmeter_pending_prompts")), "{{instance}} pending"),
-            runbook="TiltmeterBlind",
+            runbook="TiltmeterLag",
         ).min(0),
     ]
 
@@ -184,7 +184,7 @@ def _cost() -> list[Panel]:
             "By stage, read off bucket edges. Score is the encoder; flush and checkpoint are the ledger; close is the decider.",
             "s",
             (q.quantile(0.95, "tiltmeter_batch_seconds", "stage"), "{{stage}}"),
-            runbook="TiltmeterBlind",
+            runbook="TiltmeterLag",
             width=8,
         ).min(0),
         lines(
@@ -193,7 +193,7 @@ def _cost() -> list[Panel]:
             "full.",
             "percentunit",
             (q.per_second("tiltmeter_batch_seconds_sum", "stage"), "{{stage}}"),
-            runbook="TiltmeterBlind",
+            runbook="TiltmeterLag",
             width=8,
         ).min(0),
         lines(
@@ -201,7 +201,7 @@ def _cost() -> list[Panel]:
             "How full batches are. 1 with lag: prompts come one by one, and the batch's waiting time is too short.",
             "none",
             (q.ratio(q.total("tiltmeter_prompts_total"), batches), "prompts"),
-            runbook="TiltmeterBlind",
+            runbook="TiltmeterLag",
             width=8,
         ).min(0),
         lines(
@@ -228,7 +228,7 @@ def _cost() -> list[Panel]:
             (q.total("tiltmeter_closed_windows_total"), "closed a second"),
             (f"max({q.of('tiltmeter_open_windows')})", "open"),
             (q.total("tiltmeter_lost_partitions_total"), "lost partitions a second"),
-            runbook="TiltmeterUndecided",
+            runbook="TiltmeterDeciderSilent",
             width=8,
         ).min(0),
     ]
