@@ -30,7 +30,7 @@ def panels() -> list[Panel]:
     panel = column(panel, "state", codes=PROBE_STATES)
     for name in ("bad", "at least", "at most", "record"):
         panel = column(panel, name, unit="percentunit", decimals=1)
-    fields = ("model_name", "target", "suite", "category", "stream")
+    fields = ("model_name", "target", "suite", "category")
     panel = leads(panel, "suite", "This suite", MODEL, **{name: f"${{__data.fields.{name}:percentencode}}" for name in fields[:3]})
     panel = leads(panel, "category", "This category", MODEL, **{name: f"${{__data.fields.{name}:percentencode}}" for name in fields})
     return [panel, *_attacks(), *_asking()]

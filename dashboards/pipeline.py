@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards import asking, page
 from dashboards import queries as q
-from dashboards.panels import PIPELINE, QUIET, UNKNOWN, WARN, Panel, column, lines, rows, steps, tile
+from dashboards.panels import PIPELINE, QUIET, UNKNOWN, WARN, Panel, lines, rows, steps, tile
 
 UID = PIPELINE
 
@@ -13,8 +13,7 @@ def _blind() -> list[Panel]:
     blind = q.of("tiltmeter_stream_state", 'slice=""', 'state="blind"')
     processes = rows(
         "Processes",
-        "One row a process: whether its last poll succeeded, how far it lies behind, what runs its model. A process that is missing here "
-        "cannot be scraped.",
+        "One row a process, with its version. A process that is missing here cannot be scraped.",
         (q.largest("tiltmeter_build_info", "instance", "version", "python_version"), "up"),
         runbook="TiltmeterDown",
         width=12,
@@ -73,8 +72,8 @@ def _blind() -> list[Panel]:
             runbook="TiltmeterProbesSilent",
             none="no probes",
         ).thresholds(steps((None, QUIET), (3, UNKNOWN))),
-        column(processes, "up", unit="none"),
-        column(runtimes, "up", unit="none"),
+        processes,
+        runtimes,
     ]
 
 

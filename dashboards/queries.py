@@ -11,7 +11,7 @@ from service.metrics.probes import STATES as PROBE_STATES
 
 _LABELS = {definition.name: definition.labels for definition in DEFINITIONS}
 _TARGET = 'job=~"$job", instance=~"$instance"'
-_DEEPER = ("stream", "target", "suite", "category")
+_OF_PROBES = ("target", "suite", "category")
 
 _SLICE = 'slice=~"${slice:pipe}"'
 """As it stands in the variable: the value of each choice is a pattern already."""
@@ -26,19 +26,19 @@ def of(name: str, *matchers: str, sliced: bool = True, deeper: bool = False) -> 
 
     Args:
         name: as Prometheus stores it. matchers: more of them; one of a label takes the place of its variable.
-        sliced: False means all slices. deeper: by stream, target, suite and category as well.
+        sliced: False means all slices. deeper: what is of prompts by stream as well, what is of probes by target, suite and category.
     """
     if name not in names():
         raise KeyError(f"{name} is not a metric of service.metrics")
     labels = _LABELS[name] if name in _LABELS else _LABELS[name.rpartition("_")[0]]
-    chosen = {"model_name": _model(labels)} if "model_name" in labels else {}
+    wanted = {"model_name": _model(labels)} if "model_name" in labels else {}
     if sliced and "slice" in labels:
-        chosen["slice"] = _SLICE
+        wanted["slice"] = _SLICE
     if deeper:
-        chosen |= {label: f'{label}=~"${label}"' for label in _DEEPER if label in labels}
+        wanted |= {label: f'{label}=~"${label}"' for label in (_OF_PROBES if "suite" in labels else ("stream",)) if label in labels}
     for matcher in matchers:
-        chosen.pop(matcher.split("=")[0].rstrip("!"), None)
-    return f"{name}{{{', '.join([_TARGET, *chosen.values(), *matchers])}}}"
+        wanted.pop(matcher.split("=")[0].rstrip("!"), None)
+    return f"{name}{{{', '.join([_TARGET, *wanted.values(), *matchers])}}}"
 
 
 def _model(labels: Sequence[str]) -> str:
@@ -52,7 +52,7 @@ def all_slices(name: str, *matchers: str) -> str:
 
 
 def chosen(name: str, *matchers: str) -> str:
-    """Selector by stream, target, suite and category as well."""
+    """Selector by stream, or by target, suite and category, as well."""
     return of(name, *matchers, deeper=True)
 
 
