@@ -5,7 +5,7 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from dashboards import alerting, overview
+from dashboards import alerting, model, overview, pipeline
 
 FOLDER = Path(__file__).parent / "json"
 ALERTS = Path(__file__).parent / "grafana" / "alerting" / "tiltmeter.yaml"
@@ -13,7 +13,10 @@ ALERTS = Path(__file__).parent / "grafana" / "alerting" / "tiltmeter.yaml"
 
 def rendered() -> dict[Path, str]:
     """Every file with its text."""
-    return {FOLDER / "overview.json": JSONEncoder(sort_keys=True, indent=2).encode(overview.build()) + "\n", ALERTS: alerting.build()}
+    pages = {"overview": overview, "pipeline": pipeline, "model": model}
+    encoder = JSONEncoder(sort_keys=True, indent=2)
+    found = {FOLDER / f"{name}.json": encoder.encode(page.build()) + "\n" for name, page in pages.items()}
+    return {**found, ALERTS: alerting.build()}
 
 
 def main() -> int:

@@ -1,280 +1,248 @@
-"""The on-call engineer's page: must somebody get up, since when, how sure, and is the monitor itself alive."""
+"""The on-call engineer's page: must somebody get up, since when, how sure, where, and is the monitor itself alive."""
 
-from grafana_foundation_sdk.builders import dashboard as builders
-from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, timeseries
+from collections.abc import Sequence
+
 from grafana_foundation_sdk.models import dashboard as models
 
+from dashboards import canaries, page
 from dashboards import queries as q
-from dashboards.panels import BAD, DATA_SOURCE, GOOD, QUIET, UNKNOWN, WARN, coloured, dashed, lines, steps, tile, timeline
+from dashboards.panels import (
+    BAD,
+    GOOD,
+    MODEL,
+    PIPELINE,
+    QUIET,
+    STATES,
+    UNKNOWN,
+    WARN,
+    Panel,
+    coloured,
+    column,
+    dashed,
+    leads,
+    lines,
+    link,
+    rows,
+    steps,
+    tile,
+    timeline,
+)
 
 UID = "tiltmeter-overview"
 
-_SEVERITIES = coloured([("nobody", GOOD), ("ticket", WARN), ("PAGE", BAD)])
-# In the order of service.metrics.STATES, from the last to the first.
-_STATES = coloured(
-    [
-        ("ok", GOOD),
-        ("insufficient", "blue"),
-        ("idle", QUIET),
-        ("learning", "light-blue"),
-        ("ticket", WARN),
-        ("page", BAD),
-        ("blind", UNKNOWN),
-    ]
-)
-
-Panel = stat.Panel | timeseries.Panel | statetimeline.Panel
+SEVERITIES = (("nobody", GOOD), ("ticket", WARN), ("PAGE", BAD), ("blind", UNKNOWN), ("learning or idle", QUIET))
 
 
 def _now() -> list[Panel]:
     severity = tile(
         "Must somebody get up?",
-        "Severity by model and kind of trouble (tiltmeter_severity), with the model's owner. Each kind has an alert with a runbook: "
-        "docs/runbooks/how-to-read-a-page.md.",
+        "Severity by model and kind of trouble, with the model's owner. Nobody must, and green: only where something is judged. Blind: the "
+        "monitor cannot see, and nothing means nothing. PAGE: read the incident, then the alert's own runbook. Click for the model's page.",
         "none",
         (q.SEVERITY, "{{model_name}} {{kind}} ({{owner}})"),
-        width=8,
+        runbook="how-to-read-a-page",
+        width=24,
         none="no decider",
     )
+    pages, tickets = (q.of("tiltmeter_incidents_open", f'level="{level}"') for level in ("page", "ticket"))
     return [
-        severity.mappings(_SEVERITIES),
+        severity.mappings(coloured(SEVERITIES)).data_links([link("Model", MODEL, model_name="${__field.labels.model_name:percentencode}")]),
         tile(
-            "Open pages", "Incidents at level page that nobody has closed (tiltmeter_incidents_open).", "none", (q.PAGES_OPEN, "")
+            "Open pages",
+            "Incidents at level page that nobody has closed. Acknowledge on the status page or with `tiltmeter incident ack`.",
+            "none",
+            (f"sum({pages})", ""),
+            runbook="how-to-read-a-page",
         ).thresholds(steps((None, QUIET), (1, BAD))),
-        tile("Open tickets", "Incidents at level ticket (tiltmeter_incidents_open).", "none", (q.TICKETS_OPEN, "")).thresholds(
-            steps((None, QUIET), (1, WARN))
-        ),
+        tile(
+            "Open tickets",
+            "Incidents at level ticket. Nobody must get up for one.",
+            "none",
+            (f"sum({tickets})", ""),
+            runbook="how-to-read-a-page",
+        ).thresholds(steps((None, QUIET), (1, WARN))),
         tile(
             "Newest verdict",
-            "Age of the newest judged window (tiltmeter_last_verdict_timestamp_seconds). Over 15 minutes: docs/runbooks/TiltmeterBlind.md.",
+            "Age of the newest judged window. Over 15 minutes nothing is being judged: see the row about the monitor itself.",
             "s",
-            (q.VERDICT_AGE, "{{model_name}}"),
+            (q.age("tiltmeter_last_verdict_timestamp_seconds", "model_name"), "{{model_name}}"),
+            runbook="TiltmeterVerdictsLate",
         ).thresholds(steps((None, QUIET), (900, UNKNOWN))),
         tile(
             "Active deciders",
-            "Processes that decide (tiltmeter_decider_active). Anything but 1 means that nobody, or more than one configuration, judges.",
+            "Processes that decide. 0: nobody judges. More than 1: two configurations in one Prometheus job.",
             "none",
-            (q.DECIDERS, ""),
+            (f"sum({q.of('tiltmeter_decider_active')})", ""),
+            runbook="TiltmeterUndecided",
         ).thresholds(steps((None, UNKNOWN), (1, QUIET), (2, WARN))),
     ]
 
 
+def _open() -> list[Panel]:
+    begun = q.largest("tiltmeter_incident_change_timestamp_seconds", "model_name", "kind")
+    labels = "model_name", "kind", "model_owner", "incident", "what"
+    incidents = rows(
+        "What is open",
+        "The open incident that sets the severity of each kind of trouble: what changed, whose model it is, and since when, as estimated. "
+        "More of it: `tiltmeter incident show ID`, or the status page. Empty: nothing is open.",
+        (f"{q.largest('tiltmeter_incident_info', *labels)} * on (model_name, kind) group_left () {begun} * 1000", "changed at"),
+        runbook="how-to-read-a-page",
+        width=16,
+        height=6,
+        none="nothing is open",
+    )
+    deployed = rows(
+        "Last deployments",
+        "The last announced deployment of each model. One shortly before the change is the first suspect.",
+        (f"{q.largest('tiltmeter_deployment_timestamp_seconds', 'model_name', 'revision')} * 1000", "at"),
+        runbook="how-to-read-a-page",
+        width=8,
+        height=6,
+        none="none was announced",
+    )
+    return [column(incidents, "changed at", unit="dateTimeAsIso"), column(deployed, "at", unit="dateTimeAsIso")]
+
+
+def _benign() -> list[Panel]:
+    """Over 14 days, whatever is shown: Prometheus keeps 15 unless told otherwise."""
+    found: list[Panel] = []
+    for level in ("page", "ticket"):
+        closed = q.of("tiltmeter_closed_incidents_total", f'level="{level}"', 'verdict="benign"')
+        worth = q.of("tiltmeter_budget_seconds", f'level="{level}"')
+        panel = tile(
+            f"Benign {level}s",
+            f"{level.capitalize()}s closed as benign in 14 days, beside the false ones that the budget accepts in that time, all models "
+            "together. Many more of them: accept a baseline of ordinary days. It is as true as incidents are closed as what they were.",
+            "none",
+            (f"sum(increase({closed}[$__range]))", "benign"),
+            (f"$__range_s / max({worth})", "accepted"),
+            runbook="how-to-read-a-page",
+        )
+        found.append(panel.decimals(2).time_from("14d"))
+    return found
+
+
 def _trend() -> list[Panel]:
+    name = "{{model_name}} {{slice}} {{stream}}"
     share = lines(
         "Flagged share",
-        "Share that each stream is about in each window, and the share it is tested against, minimum effect included, dashed "
-        "(tiltmeter_flagged_share_ratio, tiltmeter_reference_share_ratio).",
+        "Share that each stream is about in each window, and the share it is tested against, minimum effect included, dashed. Wide "
+        "swings with few prompts are chance: the evidence beside it takes that into account.",
         "percentunit",
-        (q.SHARE, "{{model_name}} {{slice}} {{stream}}"),
-        (q.REFERENCE, "{{model_name}} {{slice}} {{stream}} reference"),
+        (q.largest("tiltmeter_flagged_share_ratio", *q.STREAM), name),
+        (q.largest("tiltmeter_reference_share_ratio", *q.STREAM), f"{name} reference"),
+        runbook="TiltmeterDrift",
     )
     evidence = lines(
         "Evidence of a change",
-        "log10 of the evidence for tickets and for pages, and the thresholds that the budgets buy, dashed (tiltmeter_evidence_log10, "
-        "tiltmeter_evidence_threshold_log10). A crossing spends the evidence: the line falls to 0 and an incident is open.",
+        "log10 of the evidence for tickets and for pages, and the thresholds that the budgets buy, dashed. A crossing spends the "
+        "evidence: the line falls to 0 and an incident is open.",
         "none",
-        (q.EVIDENCE, "{{model_name}} {{slice}} {{stream}} {{level}}"),
-        (q.THRESHOLD, "{{model_name}} {{slice}} {{stream}} {{level}} threshold"),
+        (q.largest("tiltmeter_evidence_log10", *q.STREAM, "level"), f"{name} {{{{level}}}}"),
+        (q.largest("tiltmeter_evidence_threshold_log10", *q.STREAM, "level"), f"{name} {{{{level}}}} threshold"),
+        runbook="TiltmeterDrift",
     )
     return [
         timeline(
             "State of every stream",
-            "How much each stream knows (tiltmeter_stream_state). Insufficient: little to see; blind: the monitor cannot see; idle: "
-            "nothing comes. None of the three means fine.",
-            _STATES,
-            (q.STATE, "{{model_name}} {{slice}} {{stream}}"),
+            "How much each stream knows. Insufficient: little to see; blind: the monitor cannot see; idle: nothing comes. None of the "
+            "three means fine.",
+            STATES,
+            (q.STATE, name),
+            runbook="TiltmeterDrift",
         ),
         dashed(share.min(0), "reference"),
         dashed(evidence.min(0), "threshold"),
-    ]
-
-
-def _traffic() -> list[Panel]:
-    return [
-        lines("Prompts", "Prompts scored and counted (tiltmeter_prompts_total).", "reqps", (q.PROMPTS, "{{model_name}}"), width=8).min(0),
         lines(
-            "Tokens per prompt",
-            "Mean length after truncation (tiltmeter_tokens_total over tiltmeter_prompts_total).",
-            "none",
-            (q.TOKENS_PER_PROMPT, "{{model_name}}"),
-            width=8,
-        ).min(0),
-        lines(
-            "Truncated",
-            "Share of prompts cut at the encoder's limit (tiltmeter_truncated_prompts_total): what lies behind the cut is not seen.",
-            "percentunit",
-            (q.TRUNCATED, "{{model_name}}"),
-            width=8,
+            "Prompts",
+            "Prompts scored and counted: how much the shares above rest on. A fall to 0 is the tap's or the application's, not the "
+            "model's.",
+            "reqps",
+            (q.per_second("tiltmeter_prompts_total", "model_name"), "{{model_name}}"),
+            runbook="TiltmeterBlind",
+            width=24,
+            height=5,
         ).min(0),
     ]
 
 
-def _pace() -> list[Panel]:
+def _slices() -> list[Panel]:
+    def now(name: str, *matchers: str) -> str:
+        return q.with_choice(q.largest(name, *q.STREAM, where=matchers, select=q.all_slices))
+
+    codes = [text for text, _ in STATES]
+    state = q.with_choice(q.coded("tiltmeter_stream_state", "state", codes, *q.STREAM, select=q.all_slices))
+    panel = rows(
+        "Slices",
+        "Every stream of every slice, whatever is chosen above; an empty slice is the whole model. Of equal evidence the whole model tells "
+        "more. Click a slice or a stream for its history.",
+        (state, "state"),
+        (now("tiltmeter_flagged_share_ratio"), "share"),
+        (now("tiltmeter_reference_share_ratio"), "reference"),
+        (now("tiltmeter_evidence_log10", 'level="page"'), "evidence"),
+        (now("tiltmeter_evidence_threshold_log10", 'level="page"'), "page at"),
+        runbook="TiltmeterDrift",
+        hidden=["choice"],
+    )
+    panel = column(panel, "state", codes=STATES)
+    for name in ("share", "reference"):
+        panel = column(panel, name, unit="percentunit", decimals=1)
+    for name in ("evidence", "page at"):
+        panel = column(panel, name, unit="none", decimals=2)
+    chosen = {"model_name": "${__data.fields.model_name:percentencode}", "slice": "${__data.fields.choice:percentencode}"}
+    for name in ("slice", "stream"):  # that of the whole model is empty, and nobody can click on nothing
+        panel = leads(panel, name, "This stream", MODEL, **chosen, stream="${__data.fields.stream:percentencode}")
+    return [panel]
+
+
+def _monitor() -> list[Panel]:
     return [
         lines(
             "Behind",
-            "How far event time lies behind the clock: the decider's watermark, each worker's input, and its last flush "
-            "(tiltmeter_watermark_timestamp_seconds, tiltmeter_source_timestamp_seconds, tiltmeter_last_flush_timestamp_seconds).",
+            "How far event time lies behind the clock: the decider's watermark, and the slowest worker's input. Growing: the Pipeline "
+            "dashboard tells which stage.",
             "s",
-            (q.WATERMARK_AGE, "watermark"),
-            (q.SOURCE_AGE, "{{instance}} input"),
-            (q.FLUSH_AGE, "{{instance}} flush"),
-        ).min(0),
-        lines(
-            "Waiting",
-            "Records behind the end of the input, prompts not yet polled, prompts not yet flushed (tiltmeter_source_lag_records, "
-            "tiltmeter_queued_prompts, tiltmeter_pending_prompts).",
-            "short",
-            (q.LAG, "{{instance}} lag"),
-            (q.QUEUED, "{{instance}} queued"),
-            (q.PENDING, "{{instance}} pending"),
-        ).min(0),
-    ]
-
-
-def _left_out() -> list[Panel]:
-    return [
-        lines(
-            "Not counted",
-            "Records that could not be decoded, by reason, and prompts that came too late, too far ahead or from an unknown bundle "
-            "(tiltmeter_rejected_total, tiltmeter_late_prompts_total, tiltmeter_refused_prompts_total, "
-            "tiltmeter_unknown_bundle_prompts_total).",
-            "reqps",
-            (q.REJECTED, "{{reason}}"),
-            (q.LATE, "late {{model_name}}"),
-            (q.TOO_FAR_AHEAD, "too far ahead {{model_name}}"),
-            (q.UNKNOWN_BUNDLE, "unknown bundle"),
-        ).min(0),
-        lines(
-            "Lost, or given another time",
-            "Records that were gone from the topic before they were read, rejected records that the dead-letter topic would not take, and "
-            "records whose own time was not believed (tiltmeter_lost_records_total, tiltmeter_lost_dead_letters_total, "
-            "tiltmeter_replaced_times_total).",
-            "reqps",
-            (q.LOST_RECORDS, "{{instance}} lost records"),
-            (q.LOST_DEAD_LETTERS, "{{instance}} lost dead letters"),
-            (q.REPLACED_TIMES, "{{instance}} replaced times"),
-        ).min(0),
-    ]
-
-
-def _cost() -> list[Panel]:
-    return [
-        lines(
-            "Time per batch, 95th percentile",
-            "By stage (tiltmeter_batch_seconds), read off bucket edges.",
-            "s",
-            (q.STAGE_95, "{{stage}}"),
-            width=6,
-        ).min(0),
-        lines("Memory", "Resident memory (process_resident_memory_bytes).", "bytes", (q.MEMORY, "{{instance}}"), width=6).min(0),
-        lines("Processor", "Cores used by each process (process_cpu_seconds_total).", "none", (q.CPU, "{{instance}}"), width=6).min(0),
-        lines(
-            "Work read again",
-            "Times unflushed work was dropped after an assignment change (tiltmeter_rewinds_total). It is read again: nothing is lost.",
-            "ops",
-            (q.REWINDS, "{{instance}}"),
-            width=6,
-        ).min(0),
-    ]
-
-
-def _variables(page: builders.Dashboard) -> builders.Dashboard:
-    page = page.with_variable(builders.DatasourceVariable("datasource").label("Data source").type("prometheus"))
-    wanted = {
-        "job": "label_values(tiltmeter_build_info, job)",
-        "instance": 'label_values(tiltmeter_build_info{job=~"$job"}, instance)',
-        "model_name": 'label_values(tiltmeter_model_info{job=~"$job"}, model_name)',
-    }
-    for name, query in wanted.items():
-        page = page.with_variable(
-            builders.QueryVariable(name)
-            .label(name)
-            .datasource(DATA_SOURCE)
-            .query(query)
-            .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
-            .multi(True)
-            .include_all(True)
-            .all_value(".+")
+            (f"time() - max({q.of('tiltmeter_watermark_timestamp_seconds')})", "watermark"),
+            (f"time() - min({q.of('tiltmeter_source_timestamp_seconds')})", "slowest input"),
+            runbook="TiltmeterLag",
+            width=8,
         )
-    return page.with_variable(_slice())
-
-
-def _slice() -> builders.QueryVariable:
-    """The whole model unless others are chosen; all of them includes it."""
-    return (
-        builders.QueryVariable("slice")
-        .label("slice")
-        .datasource(DATA_SOURCE)
-        .query(q.SLICES)
-        .regex(q.SLICE_CHOICE)
-        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .multi(True)
-        .include_all(True)
-        .all_value(".*")
-        .current(models.VariableOption(text=[q.WHOLE], value=[q.PATTERN_OF_WHOLE]))
-    )
-
-
-def _alerts() -> builders.AnnotationQuery:
-    return (
-        builders.AnnotationQuery()
-        .name("Alerts")
-        .datasource(DATA_SOURCE)
-        .enable(True)
-        .icon_color(BAD)
-        .target(prometheus.Dataquery().expr(q.FIRING).ref_id("A"))
-        .expr(q.FIRING)
-        .title_format("{{alertname}}")
-        .text_format("{{model_name}} {{kind}}")
-        .step("60s")
-    )
-
-
-def _events(name: str, tag: str, colour: str) -> builders.AnnotationQuery:
-    """What the active decider writes down in Grafana itself, where `grafana.annotations` is on."""
-    return (
-        builders.AnnotationQuery()
-        .name(name)
-        .datasource(models.DataSourceRef(type_val="grafana", uid="-- Grafana --"))
-        .enable(True)
-        .icon_color(colour)
-        .target(builders.AnnotationTarget().limit(100).match_any(False).tags(["tiltmeter", tag]).type("tags"))  # type: ignore[arg-type]
-    )
+        .min(0)
+        .data_links([link("Pipeline", PIPELINE)]),
+        lines(
+            "Left out",
+            "Prompts that came too late, too far ahead or of an unknown bundle, and records that were lost: what is judged is less than "
+            "what was asked.",
+            "reqps",
+            (q.per_second("tiltmeter_late_prompts_total", "model_name"), "late {{model_name}}"),
+            (q.per_second("tiltmeter_refused_prompts_total", "model_name"), "too far ahead {{model_name}}"),
+            (q.total("tiltmeter_unknown_bundle_prompts_total"), "unknown bundle"),
+            (q.total("tiltmeter_lost_records_total"), "lost"),
+            runbook="TiltmeterBlind",
+            width=8,
+        ).min(0),
+        lines(
+            "Promise of pages",
+            "1 while the replay of the accepted baseline keeps the budget of false pages; 0: a stream of the model opens tickets only, "
+            "because the days it was accepted from would have paged oftener. Accept a baseline of quieter days.",
+            "none",
+            (q.smallest("tiltmeter_promise_kept", "model_name"), "{{model_name}}"),
+            runbook="TiltmeterPromiseBroken",
+            none="no accepted baseline",
+            width=8,
+        )
+        .min(0)
+        .max(1),
+    ]
 
 
 def build() -> models.Dashboard:
-    """The dashboard, with panel ids in reading order."""
-    page = (
-        builders.Dashboard("Tiltmeter / Overview")
-        .uid(UID)
-        .description("Generated by `make dashboards`: change dashboards/overview.py, not this page.")
-        .tags(["tiltmeter", "vllm"])
-        .readonly()
-        .refresh("1m")
-        .time("now-6h", "now")
-        .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .annotation(_alerts())
-        .annotation(_events("Incidents", "incident", WARN))
-        .annotation(_events("Deployments, baselines, bundles", "change", "blue"))
-        .link(
-            builders.DashboardLink("Related")
-            .type(models.DashboardLinkType.DASHBOARDS)
-            .tags(["tiltmeter"])
-            .as_dropdown(True)
-            .include_vars(True)
-            .keep_time(True)
-        )
-    )
-    page = _variables(page)
-    for panel in _now():
-        page = page.with_panel(panel)
-    monitor = [*_pace(), *_left_out(), *_cost()]
-    for title, panels in (("Trend", _trend()), ("Traffic", _traffic()), ("The monitor itself", monitor)):
-        page = page.with_row(builders.Row(title))
-        for panel in panels:
-            page = page.with_panel(panel)
-    built = page.build()
-    for number, placed in enumerate(built.panels or [], start=1):
-        placed.id_val = number
-    return built
+    """The dashboard."""
+    content: dict[str, Sequence[Panel]] = {
+        "": [*_now(), *_benign(), *_open()],
+        "Trend": _trend(),
+        "Where": _slices(),
+        "Canaries": canaries.panels(),
+        "The monitor itself": _monitor(),
+    }
+    return page.assemble(UID, "Tiltmeter / Overview", "overview.py", content)

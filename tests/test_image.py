@@ -158,6 +158,7 @@ ROUTES = [
     ({"alertname": "TiltmeterDrift", "severity": "critical", "owner": "assistant-team"}, "pager"),
     ({"alertname": "TiltmeterDrift", "severity": "warning", "owner": "assistant-team"}, "assistant-team"),
     ({"alertname": "TiltmeterDown", "severity": "warning"}, "tickets"),
+    ({"alertname": "TiltmeterWatchdog", "severity": "none"}, "dead-man"),
     ({"alertname": "SomebodyElses", "severity": "critical"}, "tickets"),
 ]
 

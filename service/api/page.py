@@ -194,6 +194,11 @@ def _folded(incidents: Sequence[Incident], joined: Sequence[Incident] = ()) -> l
     return [(incident, lesser.get(incident.id, [])) for incident in incidents if better(incident) is None]
 
 
+def _named(id_: str) -> str:
+    """An incident's id, to which a link can lead."""
+    return f'<code id="{escape(id_)}">{escape(id_)}</code>'
+
+
 def _incident(incident: Incident, lesser: Sequence[Incident], now: float) -> str:
     closed = incident.closed is not None
     tone = "closed" if closed else ("critical" if incident.severity == "critical" else "warning")
@@ -205,14 +210,14 @@ def _incident(incident: Incident, lesser: Sequence[Incident], now: float) -> str
     reason = f"<p>{escape(incident.reason)}</p>" if incident.reason else ""
     what = incident.level if closed else f"{incident.level} · {incident.severity}"
     again = f" · crossed {incident.crossings} times" if incident.crossings > 1 else ""
-    also = "".join(f" · {_also(i, incident)} since {words.clock(i.opened)} <code>{escape(i.id)}</code>" for i in lesser)
+    also = "".join(f" · {_also(i, incident)} since {words.clock(i.opened)} {_named(i.id)}" for i in lesser)
     subject = f"{words.place(incident.model_name, incident.slice)}: {words.title(incident.stream).lower()}"
     return (
         f'<li class="{tone}"><div class="line1"><span>{escape(subject)}</span>'
         f'<span class="pill {"quiet" if closed else tone}">{escape(what)}</span>'
         f'<time datetime="{words.iso(incident.opened)}">{words.clock(incident.opened)}</time></div>'
         f"<p>{escape(incident.explanation)}</p>{_p_values(incident)}{reason}"
-        f"<p>{end} · owner {escape(incident.owner)}{again} · <code>{escape(incident.id)}</code>{also}</p></li>"
+        f"<p>{end} · owner {escape(incident.owner)}{again} · {_named(incident.id)}{also}</p></li>"
     )
 
 

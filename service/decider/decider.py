@@ -256,6 +256,7 @@ class Decider:
             repeats=self._keys.repeats,
             lost_partitions=windows.lost,
             opened={place[:]: count for place, count in (*live.incidents.opened.items(), *probing.incidents.opened.items())},
+            ended=live.incidents.ended + probing.incidents.ended,
             joined=tuple(incident for incident in incidents if incident.part_of is not None),
             probes=probe_views(probing, tapped, wall),
             suites=suite_views(probing),

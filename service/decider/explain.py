@@ -1,5 +1,6 @@
 """Short words for a verdict: share, interval, since when, and what moved. Numbers and allow-listed topic words only, never prompt text."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -26,6 +27,9 @@ POINT = 0.01
 """A topic that moved by less than this share of all prompts is not named."""
 
 _PREFIX = "looks like a data problem"
+_KEPT = ("normal ", "grew: ", "fell: ", "the mean prompt moved ", "mostly in ", "mostly at ")
+_SINCE = re.compile(r",? since \d\d \w{3} \d\d:\d\d UTC")
+_BRACKETS = re.compile(r" \([^()]*\)")
 
 
 def moment(time: float) -> str:
@@ -129,6 +133,20 @@ def details(explanation: str) -> str:
     """What an incident's explanation says beside the share and its data problems, which both change while it is open."""
     rest = explanation.partition("; ")[2] if explanation.startswith(_PREFIX) else explanation
     return rest.partition("; ")[2]
+
+
+def short(explanation: str, limit: int = 120) -> str:
+    """What an incident's explanation says that stays as it was at the opening, in at most ``limit`` characters; without the time.
+
+    Left out is what comes later (a new topic's words, data problems, what has joined) and what a person typed.
+
+    >>> short("6.0% strange (5.2% to 6.8%) since 03 Mar 09:02 UTC; normal 3.6%; mostly in acme (9% of all); expected by ada: a sale")
+    '6.0% strange (5.2% to 6.8%); normal 3.6%; mostly in acme'
+    """
+    first, *rest = (explanation.partition("; ")[2] if explanation.startswith(_PREFIX) else explanation).split("; ")
+    parts = [_SINCE.sub("", first), *(_BRACKETS.sub("", part) for part in rest if part.startswith(_KEPT))]
+    words = "; ".join(parts)
+    return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"
 
 
 def carriers(excess: Mapping[str, float], prompts: Mapping[str, int], total: float, n: int) -> str:

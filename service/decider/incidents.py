@@ -1,6 +1,6 @@
 """Incidents: opened by a crossing, closed by recovery or by a person; and the severity that follows from them."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
@@ -60,6 +60,7 @@ class Incidents:
         self._open: dict[Place, _Open] = {}
         self.recent: deque[Incident] = deque(maxlen=50)
         self.opened: dict[Place, int] = {}
+        self.ended: Counter[tuple[str, str, str]] = Counter()
         self.changed: dict[str, Incident] = {}
 
     def open(self) -> list[Incident]:
@@ -144,6 +145,7 @@ class Incidents:
         closed_at = max(time, entry.incident.opened)
         closed = replace(entry.now(), severity="none", closed=closed_at, closed_by=actor, verdict=verdict, reason=reason)
         self.recent.appendleft(closed)
+        self.ended[place.model_name, place.level, verdict] += 1
         self.changed[closed.id] = closed
 
     def models(self) -> set[str]:
@@ -180,6 +182,7 @@ class Incidents:
             "open": [[asdict(entry.incident), entry.backlog, entry.n, entry.x, entry.p_values.tolist()] for entry in self._open.values()],
             "recent": [asdict(incident) for incident in self.recent],
             "opened": [[*place, count] for place, count in self.opened.items()],
+            "ended": [[*what, count] for what, count in self.ended.items()],
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -189,6 +192,8 @@ class Incidents:
             self._open[_place(incident)] = _Open(incident, backlog, n, x, np.array(p_values, np.int64))
         self.recent.extend(Incident(**values) for values in state["recent"])
         self.opened = {Place(*place): count for *place, count in state["opened"]}
+        # Checkpoints of earlier builds of version 3 have no such counts.
+        self.ended = Counter({(model, level, verdict): count for model, level, verdict, count in state.get("ended", ())})
 
 
 def shares(p_values: NDArray[np.int64]) -> list[float] | None:

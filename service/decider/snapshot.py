@@ -102,7 +102,7 @@ class DeciderSnapshot:
         unknown_bundle: bundle digest -> prompts in closed windows of a bundle not loaded here: stored, not judged.
         repeats: posts left out because their idempotency key was already counted.
         lost_partitions: partitions that left the watermark because their worker fell silent or nobody names them any more.
-        opened: (model, slice, stream, level) -> incidents opened since the state began.
+        opened: (model, slice, stream, level) -> incidents opened since the state began; ended: (model, level, verdict) -> closed ones.
         closed_windows: windows closed since the state began, with at least one prompt.
         closing, saving: time spent on deciding a batch of entries, and on a checkpoint.
         incidents: open ones, oldest first; recent: closed ones, newest first, at most 50.
@@ -133,6 +133,7 @@ class DeciderSnapshot:
     repeats: int = 0
     lost_partitions: int = 0
     opened: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
+    ended: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     closing: Timing = field(default_factory=Timing)
     saving: Timing = field(default_factory=Timing)
     shadows: Sequence[ModelView] = ()

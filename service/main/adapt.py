@@ -10,6 +10,7 @@ import numpy as np
 from detectors.topic_baseline import TopicBaseline
 from service.api.stream_view import History
 from service.api.view import Baseline, Expected, MedianTopic, ModelCard, Monitor, Status, StreamCard
+from service.api.words import LONGEST
 from service.bundle import Manifest
 from service.config import Config
 from service.decider.learning import Baseline as AcceptedBaseline
@@ -41,7 +42,7 @@ class Process:
         blind: reasons why we cannot see that no snapshot holds yet.
         queued, lag, replaced_times, lost_records, lost_dead_letters: of the source, where it knows.
         refused: posts turned away for a record that is no prompt, by reason.
-        manifests: digest of a bundle -> how its rows were read.
+        manifests: digest of a bundle -> how its rows were read. budgets: level -> seconds that one false incident is worth.
     """
 
     role: str
@@ -60,6 +61,7 @@ class Process:
     lost_dead_letters: int | None = None
     refused: Mapping[str, int] = field(default_factory=dict)
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
+    budgets: Mapping[str, float] = field(default_factory=dict)
 
 
 def status(
@@ -134,7 +136,7 @@ def reading(
         reasons=process.reasons,
         inference=process.inference,
         worker=None if process.role == "decider" else _worker(process, worker or PipelineSnapshot()),
-        decider=None if process.role == "worker" else _decider(decider, process.decider == "active"),
+        decider=None if process.role == "worker" else _decider(decider, process.decider == "active", process.budgets),
         asked=asked,
     )
 
@@ -153,7 +155,7 @@ def _worker(process: Process, snapshot: PipelineSnapshot) -> WorkerReading:
     )
 
 
-def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
+def _decider(snapshot: DeciderSnapshot | None, active: bool, budgets: Mapping[str, float]) -> DeciderReading:
     if snapshot is None:
         return DeciderReading(active=False)
     incidents = Counter((incident.model_name, incident.level) for incident in snapshot.incidents)
@@ -173,6 +175,10 @@ def _decider(snapshot: DeciderSnapshot | None, active: bool) -> DeciderReading:
         severities=list(severities.severities(snapshot)),
         incidents=incidents,
         opened=snapshot.opened,
+        ended=snapshot.ended,
+        budgets=budgets,
+        deployed={each.model_name: (each.revision[:LONGEST], each.time) for each in snapshot.deployments},
+        wanted=[model.model_name for model in snapshot.models if model.baseline.asks],
         shadows=shadows.readings(snapshot),
         probes=probe_readings.readings(snapshot),
         stages={"close": snapshot.closing, "checkpoint": snapshot.saving},
@@ -316,7 +322,8 @@ def identified(
         [ModelReading(name, each[name][0], model.owner, each[name][1]) for name, model in config.models.items() if name in each]
         for each in (digests, shadow_digests or {})
     )
-    return replace(process, models=models, shadows=seconds, inference=[("onnxruntime", device)] if device else [])
+    runs = [("onnxruntime", device)] if device else []
+    return replace(process, models=models, shadows=seconds, inference=runs, budgets=config.budgets.model_dump())
 
 
 def _finite(value: float) -> float | None:

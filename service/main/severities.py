@@ -6,8 +6,9 @@ model answers is told apart here: another person puts that right, in another way
 
 from collections.abc import Iterator, Sequence
 
+from service.decider.explain import short
 from service.decider.snapshot import DeciderSnapshot, ModelView
-from service.metrics import SEVERITIES, SeverityReading
+from service.metrics import SEVERITIES, IncidentReading, SeverityReading
 from service.records import Incident
 
 OF_PROBES = ("behaviour", "swap", "endpoint", "grading")
@@ -35,7 +36,7 @@ def severities(snapshot: DeciderSnapshot) -> Iterator[SeverityReading]:
             worst = max((incident.severity for incident in mine), key=SEVERITIES.index, default="none")
             if kind == "endpoint" and model.model_name in silent and worst == "none":
                 worst = "warning"
-            yield SeverityReading(model.model_name, kind, model.owner, worst, joined=_joined(mine))
+            yield SeverityReading(model.model_name, kind, model.owner, worst, joined=_joined(mine), incident=_told(mine))
 
 
 def _kinds(model: ModelView) -> Iterator[str]:
@@ -56,3 +57,11 @@ def _joined(incidents: Sequence[Incident]) -> bool:
     """Whether another kind's incident tells of all of these: each has joined one, or is the ticket of a stream whose page has."""
     pages = {(each.slice, each.stream) for each in incidents if each.part_of is not None and each.severity != "critical"}
     return bool(incidents) and all((each.slice, each.stream) in pages and each.severity != "critical" for each in incidents)
+
+
+def _told(incidents: Sequence[Incident]) -> IncidentReading | None:
+    """The worst of these, of several the one that is part of no other, then the oldest: it sets the severity."""
+    if not incidents:
+        return None
+    first = min(incidents, key=lambda each: (-SEVERITIES.index(each.severity), each.part_of is not None, each.opened, each.id))
+    return IncidentReading(first.id, short(first.explanation), first.change_start)

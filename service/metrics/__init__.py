@@ -5,13 +5,14 @@ into metric families. Nothing here is a global: every process (and every test) m
 """
 
 from service.metrics.asking import AskedReading, EndpointReading
-from service.metrics.catalogue import DEFINITIONS, KINDS, LEVELS, SEVERITIES, SHADOW_STAGES, STAGES, STATES, VERSION, names
+from service.metrics.catalogue import CLOSED_AS, DEFINITIONS, KINDS, LEVELS, SEVERITIES, SHADOW_STAGES, STAGES, STATES, VERSION, names
 from service.metrics.collector import registry
 from service.metrics.definition import Definition
 from service.metrics.probes import GateReading, ProbeReading, ProbeStreamReading, ProbeSuiteReading
 from service.metrics.readings import (
     AnnotationReading,
     DeciderReading,
+    IncidentReading,
     ModelReading,
     Reading,
     SeverityReading,
@@ -24,6 +25,7 @@ from service.metrics.timing import BUCKETS, OF_ANSWERS, Timing
 
 __all__ = [
     "BUCKETS",
+    "CLOSED_AS",
     "DEFINITIONS",
     "KINDS",
     "LEVELS",
@@ -39,6 +41,7 @@ __all__ = [
     "Definition",
     "EndpointReading",
     "GateReading",
+    "IncidentReading",
     "ModelReading",
     "ProbeReading",
     "ProbeStreamReading",

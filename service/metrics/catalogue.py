@@ -14,6 +14,8 @@ except PackageNotFoundError:
 STATES = ("blind", "page", "ticket", "learning", "idle", "insufficient", "ok")
 SEVERITIES = ("none", "warning", "critical")
 LEVELS = ("ticket", "page")
+CLOSED_AS = ("real", "benign", "monitor", "recovered")
+"""What an incident was closed as: by a person the first three, by itself the last."""
 KINDS = ("drift", "behaviour", "safety", "swap", "endpoint", "grading")
 """Kinds of trouble; all but the first only of a model with probes."""
 
@@ -89,6 +91,12 @@ DEFINITIONS: tuple[Definition, ...] = (
         ("model_name", "slice", "stream"),
     ),
     Definition(
+        "tiltmeter_baseline_wanted",
+        "gauge",
+        "1 while a person should accept a baseline: production is not what the model is compared with, or more is learned by now.",
+        ("model_name",),
+    ),
+    Definition(
         "tiltmeter_evidence_log10", "gauge", "Evidence for a change, log10(max(M, 1)), now.", ("model_name", "slice", "stream", "level")
     ),
     Definition(
@@ -122,6 +130,31 @@ DEFINITIONS: tuple[Definition, ...] = (
         ("model_name", "slice", "stream", "level"),
     ),
     Definition("tiltmeter_incidents_open", "gauge", "Open incidents, those of slices included.", ("model_name", "level")),
+    Definition(
+        "tiltmeter_closed_incidents_total",
+        "counter",
+        "Incidents closed, by what they were closed as.",
+        ("model_name", "level", "verdict"),
+    ),
+    Definition(
+        "tiltmeter_budget_seconds",
+        "gauge",
+        "Time in which one false incident of this level is accepted, all models together: the setting budgets.",
+        ("level",),
+    ),
+    Definition(
+        "tiltmeter_incident_info",
+        "gauge",
+        "1 for the open incident that sets the severity of this kind; what: its words, as they were when it opened.",
+        ("model_name", "kind", "model_owner", "incident", "what"),
+    ),
+    Definition(
+        "tiltmeter_incident_change_timestamp_seconds",
+        "gauge",
+        "Estimated start of the change that this incident is about.",
+        ("model_name", "kind"),
+    ),
+    Definition("tiltmeter_deployment_timestamp_seconds", "gauge", "Time of the last announced deployment.", ("model_name", "revision")),
     Definition("tiltmeter_shadow_info", "gauge", "Second bundle that judges beside the one in force; always 1.", ("model_name", "bundle")),
     Definition("tiltmeter_shadow_stage", "gauge", "1 for how much the shadow's record carries, 0 for the others.", ("model_name", "stage")),
     Definition(

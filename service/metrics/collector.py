@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from service.metrics import asking, probes
-from service.metrics.catalogue import DEFINITIONS, LEVELS, SEVERITIES, SHADOW_STAGES, STAGES, STATES, VERSION
+from service.metrics.catalogue import CLOSED_AS, DEFINITIONS, LEVELS, SEVERITIES, SHADOW_STAGES, STAGES, STATES, VERSION
 from service.metrics.definition import Definition, Sample
 from service.metrics.readings import DeciderReading, Reading, ShadowReading, WorkerReading
 from service.metrics.timing import Timing
@@ -173,6 +173,7 @@ def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[S
         **probes.samples(decider.probes),
         "tiltmeter_watermark_timestamp_seconds": _single(decider.watermark),
         "tiltmeter_last_checkpoint_timestamp_seconds": _single(decider.last_checkpoint),
+        "tiltmeter_baseline_wanted": [((model,), float(model in decider.wanted)) for model in models],
         "tiltmeter_open_windows": _single(decider.open_windows),
         "tiltmeter_last_verdict_timestamp_seconds": [((model,), time) for model, time in decider.last_verdict.items()],
         "tiltmeter_late_prompts_total": _per_model(models, decider.late),
@@ -186,6 +187,20 @@ def _decider(decider: DeciderReading, models: Sequence[str]) -> dict[str, list[S
             for s in decider.severities
             for severity in SEVERITIES
         ],
+        "tiltmeter_closed_incidents_total": [
+            ((model, level, verdict), float(decider.ended.get((model, level, verdict), 0)))
+            for model in models
+            for level in LEVELS
+            for verdict in CLOSED_AS
+        ],
+        "tiltmeter_budget_seconds": [((level,), seconds) for level, seconds in decider.budgets.items()],
+        "tiltmeter_incident_info": [
+            ((s.model_name, s.kind, s.owner, s.incident.id, s.incident.what), 1.0) for s in decider.severities if s.incident
+        ],
+        "tiltmeter_incident_change_timestamp_seconds": [
+            ((s.model_name, s.kind), s.incident.change) for s in decider.severities if s.incident
+        ],
+        "tiltmeter_deployment_timestamp_seconds": [((model, revision), time) for model, (revision, time) in decider.deployed.items()],
         "tiltmeter_joined": [((s.model_name, s.kind), float(s.joined)) for s in decider.severities],
         "tiltmeter_incidents_open": [
             ((model, level), float(decider.incidents.get((model, level), 0))) for model in models for level in LEVELS

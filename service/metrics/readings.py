@@ -1,6 +1,6 @@
 """What one scrape is made of: immutable readings of plain numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.metrics.asking import AskedReading
@@ -82,14 +82,27 @@ class StreamReading:
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentReading:
+    """An open incident: its id, its words as they were when it opened, and the estimated start of the change."""
+
+    id: str
+    what: str
+    change: float
+
+
+@dataclass(frozen=True, slots=True)
 class SeverityReading:
-    """How bad one kind of trouble is for one model. ``joined``: an incident of another kind tells of all that is open of it."""
+    """How bad one kind of trouble is for one model.
+
+    ``joined``: an incident of another kind tells of all that is open of it. ``incident``: the one that sets the severity.
+    """
 
     model_name: str
     kind: str
     owner: str
     severity: str
     joined: bool = False
+    incident: IncidentReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +121,9 @@ class ShadowReading:
 class DeciderReading:
     """What the decider knows; everything but ``active`` is exported by the active decider only.
 
-    ``incidents``: (model, level) -> open ones; ``opened``: (model, slice, stream, level) -> how many opened since the state began.
+    ``incidents``: (model, level) -> open ones; ``opened``: (model, slice, stream, level) -> how many opened since the state began;
+    ``ended``: (model, level, verdict) -> how many closed; ``budgets``: level -> seconds that one false incident is worth;
+    ``deployed``: model -> revision and time of the last announced deployment; ``wanted``: models of which a baseline should be accepted.
     """
 
     active: bool
@@ -126,6 +141,10 @@ class DeciderReading:
     severities: Sequence[SeverityReading] = ()
     incidents: Mapping[tuple[str, str], int] = field(default_factory=dict)
     opened: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
+    ended: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    deployed: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    wanted: Collection[str] = ()
     shadows: Sequence[ShadowReading] = ()
     probes: ProbeReading = field(default_factory=ProbeReading)
     stages: Mapping[str, Timing] = field(default_factory=dict)

@@ -70,6 +70,16 @@ def test_labels_and_links_of_all_alerts():
         assert rule["annotations"]["runbook_url"] == f"https://wiki.example/runbooks/{name}.md"
 
 
+def test_links_lead_to_the_status_page_and_to_grafana():
+    more = ("--set", "prometheusRule.statusUrl=https://tiltmeter.example/,prometheusRule.grafanaUrl=https://grafana.example/grafana")
+    for name, rule in alerts(*more).items():
+        told, plain = rule["annotations"], alerts()[name]["annotations"]
+        assert told["dashboard_url"].startswith("https://grafana.example/grafana/d/tiltmeter-")
+        assert told.get("incident_url", "https://tiltmeter.example/{{").startswith("https://tiltmeter.example/{{")
+        assert plain["dashboard_url"].startswith("{{ $externalLabels.tiltmeter_grafana_url }}d/tiltmeter-")
+        assert {key: told[key] for key in ("summary", "description")} == {key: plain[key] for key in ("summary", "description")}
+
+
 def test_an_unknown_alert_is_refused_with_those_there_are():
     told = refused("sqlite", "--set", "prometheusRule.enabled=true,prometheusRule.overrides.Nothing.enabled=false")
     assert "prometheusRule.overrides.Nothing: no such alert" in told

@@ -12,7 +12,17 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from service import metrics
-from service.metrics import BUCKETS, DeciderReading, ModelReading, Reading, SeverityReading, StreamReading, Timing, WorkerReading
+from service.metrics import (
+    BUCKETS,
+    DeciderReading,
+    IncidentReading,
+    ModelReading,
+    Reading,
+    SeverityReading,
+    StreamReading,
+    Timing,
+    WorkerReading,
+)
 from service.metrics.probes import VERDICTS, GateReading, ProbeReading, ProbeStreamReading, ProbeSuiteReading
 
 MODELS = (ModelReading("support-bot", "b" * 64, "team-a", "e" * 64), ModelReading("quiet-bot", "c" * 64, "team-b", "e" * 64))
@@ -53,6 +63,25 @@ def test_a_standby_decider_exports_no_verdict() -> None:
 
 def test_a_pure_worker_says_nothing_about_the_decider() -> None:
     assert "tiltmeter_decider_active" not in series(registry(worker=WorkerReading()))
+
+
+def test_an_incident_is_told_while_it_is_open_with_its_owner_and_words_and_the_last_deployment_always() -> None:
+    incident = IncidentReading("support-bot-ood_share-page-1000", "9.8% strange; mostly in acme", 940.0)
+    open_ = replace(DECIDER.severities[0], incident=incident)
+    found = registry(decider=replace(DECIDER, severities=(open_,), deployed={"support-bot": ("2026-07-14", 900.0)}))
+    place = {"model_name": "support-bot", "kind": "drift"}
+    info = {**place, "model_owner": "team-a", "incident": incident.id, "what": incident.what}
+    assert found.get_sample_value("tiltmeter_incident_info", info) == 1
+    assert found.get_sample_value("tiltmeter_incident_change_timestamp_seconds", place) == 940
+    deployed = {"model_name": "support-bot", "revision": "2026-07-14"}
+    assert found.get_sample_value("tiltmeter_deployment_timestamp_seconds", deployed) == 900
+    assert not {name for name in series(registry(decider=DECIDER)) if "incident_info" in name or "change" in name or "deployment" in name}
+
+
+def test_each_model_says_whether_a_baseline_is_wanted() -> None:
+    found = registry(decider=replace(DECIDER, wanted=["quiet-bot"]))
+    wanted = {name: found.get_sample_value("tiltmeter_baseline_wanted", {"model_name": name}) for name in ("support-bot", "quiet-bot")}
+    assert wanted == {"support-bot": 0, "quiet-bot": 1}
 
 
 def test_state_and_severity_are_one_hot() -> None:
@@ -98,6 +127,16 @@ def test_what_is_not_known_is_absent_and_not_zero() -> None:
     assert found.get_sample_value("tiltmeter_flagged_share_ratio", {"model_name": "quiet-bot", "slice": "", "stream": "ood_share"}) is None
     threshold = {"model_name": "quiet-bot", "slice": "", "stream": "ood_share", "level": "page"}
     assert found.get_sample_value("tiltmeter_evidence_threshold_log10", threshold) is None
+
+
+def test_closed_incidents_are_counted_beside_what_the_budget_accepts() -> None:
+    found = registry(decider=replace(DECIDER, ended={("support-bot", "page", "benign"): 2}, budgets={"page": 7776000.0}))
+    bot = {"model_name": "support-bot", "level": "page"}
+    counts = {
+        verdict: found.get_sample_value("tiltmeter_closed_incidents_total", {**bot, "verdict": verdict}) for verdict in metrics.CLOSED_AS
+    }
+    assert counts == {"real": 0, "benign": 2, "monitor": 0, "recovered": 0}
+    assert found.get_sample_value("tiltmeter_budget_seconds", {"level": "page"}) == 7776000
 
 
 @pytest.mark.parametrize("model", ["support-bot", "quiet-bot"])

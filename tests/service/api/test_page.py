@@ -175,7 +175,7 @@ def test_the_ticket_of_a_stream_that_pages_is_a_line_in_the_card_of_the_page() -
     shown = status_page(status("critical", incidents=(ticket, page, other)))
     parsed(shown)
     assert shown.count('<div class="line1">') == 2
-    assert shown.count("the-ticket") == shown.count("another-stream") == 1
+    assert shown.count(">the-ticket<") == shown.count(">another-stream<") == 1
     assert status_page(status("critical", incidents=(ticket, other))).count('<div class="line1">') == 2
 
 
@@ -192,7 +192,7 @@ def test_what_wakes_somebody_is_above_what_does_not_and_many_are_folded() -> Non
     tickets = [incident(id=f"ticket-{i}", slice=f"s{i}", level="ticket", severity="warning", opened=NOW - 9000 + i) for i in range(20)]
     page = status_page(status("critical", incidents=(*tickets, incident(id="the-page"))))
     parsed(page)
-    order = re.findall(r"<code>((?:ticket-|the-page)[^<]*)</code>", page)
+    order = re.findall(r'<code id="[^"]*">((?:ticket-|the-page)[^<]*)</code>', page)
     assert order == ["the-page", *(f"ticket-{i}" for i in range(20))]
     assert page.index("ticket-5<") < page.index("<summary>14 more</summary>") < page.index("ticket-6<")
 
@@ -264,7 +264,10 @@ def test_what_can_be_named_is_said_first_and_all_together_is_a_line_of_it() -> N
     html = status_page(shown)
     parsed(html)
     assert html.count('<div class="line1">') == 2
-    assert re.search(r"· combined page since [^<]+<code>the-combined</code> · combined ticket since [^<]+<code>a-ticket</code>", html)
+    assert re.search(
+        r'· combined page since [^<]+<code id="the-combined">the-combined</code> · combined ticket since [^<]+<code id="a-ticket">',
+        html,
+    )
     alone = status_page(status("critical", incidents=(found[0], ticket)))
     assert alone.count('<div class="line1">') == 1
     other = page("far_share", NOW - 900, model_name="quiet-bot")

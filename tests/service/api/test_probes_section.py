@@ -237,7 +237,7 @@ def test_a_joint_incident_is_told_as_one() -> None:
     assert headline(joint()).sentence == "Get up: support-bot has changed and has become less safe."
     assert page.count('<div class="line1">') == 1
     assert "page · critical" in page, "as severe as what has joined it"
-    assert page.count("the-guest") == page.count("its-ticket") == 1
+    assert page.count(">the-guest<") == page.count(">its-ticket<") == 1
     assert "probes prod/injection/mail page since" in page
 
 

@@ -284,6 +284,8 @@ def test_acknowledge_and_close_by_hand(paging: Decider, log: Log) -> None:
     )
     assert steps[0].audit[0].outcome == "closed as benign"
     assert page.id not in {i.id for i in paging.picture(active=True, now=0).incidents}
+    paging.restore(paging.snapshot())
+    assert paging.picture(active=True, now=0).ended == {("bot", "page", "benign"): 1}
 
 
 @pytest.mark.parametrize(

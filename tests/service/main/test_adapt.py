@@ -126,6 +126,18 @@ def test_the_promise_of_an_accepted_baseline_is_exported_for_the_model_and_its_s
         assert (rows["", "ood_share"], rows["acme", "ood_share"], rows["", "topic_mix"]) == (kept, kept, None)
 
 
+def test_the_budgets_of_the_configuration_are_exported() -> None:
+    known = adapt.identified(process(), settings(), {"bot": ("B", "e")}, None)
+    shown = Decider(watched(), settings()).picture(active=True, now=START)
+    exported = metrics.registry(lambda: adapt.reading(known, shown, None))
+    budgets = settings().budgets
+    for level, seconds in (("page", budgets.page), ("ticket", budgets.ticket)):
+        assert exported.get_sample_value("tiltmeter_budget_seconds", {"level": level}) == seconds
+        assert (
+            exported.get_sample_value("tiltmeter_closed_incidents_total", {"model_name": "bot", "level": level, "verdict": "benign"}) == 0
+        )
+
+
 def promotable() -> tuple[Decider, Log]:
     """A shadow with an accepted baseline, and ten windows in which it finds much strange."""
     shadow = replace(watched()["bot"], bundle="N")
