@@ -121,6 +121,14 @@ def test_every_runbook_has_an_alert_and_every_alert_a_case() -> None:
     assert tested == alerts
 
 
+def test_every_alert_has_six_cases() -> None:
+    """Those of verdicts have drift's (test_every_kind_is_told_as_drift_is)."""
+    told = [str(test) for path in CASES for test in yaml.safe_load(path.read_text())["tests"]]
+    cases = {rule["alert"]: sum(rule["alert"] in test for test in told) for rule in RULES if rule["alert"] not in OF_KIND.values()}
+    assert sum(OF_KIND["drift"] in test for test in told) >= 6
+    assert {alert: count for alert, count in cases.items() if count < 6} == {}
+
+
 @pytest.mark.parametrize("alert", [rule["alert"] for rule in RULES if rule["alert"] not in OLDER])
 def test_a_runbook_says_what_to_look_at_what_to_do_and_when_it_ends(alert: str) -> None:
     text = (ROOT / "docs" / "runbooks" / f"{alert}.md").read_text()
