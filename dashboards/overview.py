@@ -136,7 +136,7 @@ def _trend() -> list[Panel]:
     evidence = lines(
         "Evidence of a change",
         "log10 of the evidence for tickets and for pages, and the thresholds that the budgets buy, dashed. A crossing spends the "
-        "evidence: the line falls to 0 and an incident is open.",
+        "evidence: the line falls to 0 and an incident opens. That is no recovery: look for it at the share.",
         "none",
         (q.largest("tiltmeter_evidence_log10", *q.STREAM, "level"), f"{name} {{{{level}}}}"),
         (q.largest("tiltmeter_evidence_threshold_log10", *q.STREAM, "level"), f"{name} {{{{level}}}} threshold"),

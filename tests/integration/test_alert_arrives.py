@@ -197,9 +197,9 @@ def test_an_incident_reaches_the_webhook_with_all_it_says_and_ends(
     assert "normal " in what
     assert not set(what.lower().split()) & set(STRANGE) - {"a"}, "words of prompts"
     assert lines["Since"].startswith("about 20")
-    assert lines["Slices"] == "none is told apart from the rest."
+    assert lines["Slices with an alarm of their own"] == "none."
     assert lines["Canaries"] == "this model has none."
-    assert lines["Last deployment"].startswith("2026-07-14 at 20")
+    assert lines["Last announced deployment"].startswith("revision 2026-07-14, 20")
     assert lines["Monitor"].startswith("well, newest verdict ")
     assert lines["First"].endswith(f"Acknowledge: tiltmeter incident ack '{incident}'")
     assert said["dashboard_url"].startswith("https://grafana.example/d/tiltmeter-overview?var-model_name=support-bot&from=1")

@@ -24,7 +24,7 @@ EVERY = {"golden/own": "6 h", "capability/general": "6 h", "injection/planted": 
 
 
 def settings(toys: Toys, folder: Path) -> dict[str, Any]:
-    """``targets`` and ``probes`` of the configuration; the golden items and the system prompt are written to ``folder``."""
+    """``targets``, ``probes`` and ``gates`` of the configuration; the golden items and the system prompt are written to ``folder``."""
     golden, prompt = folder / "golden.jsonl", folder / "system.txt"
     write_golden(golden)
     prompt.write_text(SYSTEM, encoding="utf-8")
@@ -34,7 +34,7 @@ def settings(toys: Toys, folder: Path) -> dict[str, Any]:
         "sampling": {"temperature": 0},
         "stream": False,
         "rate": {"per_minute": 1e6, "concurrency": 8},  # in a minute of the demonstration hours go by
-        "daily": {"calls": None},
+        "daily": {"calls": 5_000},  # of the clock on the wall: the whole week
     }
     return {
         "targets": {
@@ -48,6 +48,7 @@ def settings(toys: Toys, folder: Path) -> dict[str, Any]:
             "acknowledge_attacks": True,
             "allowed_hosts": ["127.0.0.1"],
         },
+        "gates": {"release": {"model": MODEL, "stage": "A"}},
     }
 
 
