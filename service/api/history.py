@@ -200,7 +200,7 @@ def known_model(state: AppState, name: str) -> None:
 def _known(state: AppState, incident: str) -> None:
     """404 for an incident that is not open, where this process knows."""
     status = state.status()
-    if status.monitor.decider == "active" and incident not in {i.id for i in status.incidents}:
+    if status.monitor.decider == "active" and incident not in {i.id for i in (*status.incidents, *status.joined)}:
         raise HTTPException(404, "no such incident is open")
 
 

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -208,7 +210,8 @@ def test_an_incident_reaches_the_webhook_with_all_it_says_and_ends(
 
     time.sleep(3)  # what was posted last is judged before it is closed
     for row in service.incidents():
-        service.ask(f"/v1/incidents/{row['id']}/close", {"actor": "ada", "verdict": "benign", "reason": "a test"})
+        with suppress(urllib.error.HTTPError):  # one may just have ended by itself; that all have is asked below
+            service.ask(f"/v1/incidents/{row['id']}/close", {"actor": "ada", "verdict": "benign", "reason": "a test"})
     _, ended = until(lambda: webhook.of("resolved", "TiltmeterDrift"), 60, "the alert did not end")[0]
     assert ended["labels"] == labels
     assert service.incidents() == []

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,13 @@ async def test_acknowledging_and_closing_become_commands(client: httpx.AsyncClie
     ]
     assert answer.json()["command"] == stage.commands[0].id
     assert stage.commands[0].time == NOW
+
+
+async def test_an_incident_that_is_part_of_another_is_closed_as_any(client: httpx.AsyncClient, stage: Stage) -> None:
+    host, part = incident(), replace(incident(), id="part", part_of=incident().id)
+    stage.state["status"] = status("critical", incidents=(host,), joined=(part,))
+    assert (await client.post("/v1/incidents/part/ack", headers=AUTH)).status_code == 202
+    assert stage.commands[0].arguments == {"incident": "part"}
 
 
 async def test_an_unknown_incident_is_not_found(client: httpx.AsyncClient, stage: Stage) -> None:
