@@ -87,9 +87,7 @@ IDS = [f"{page}-{title}-{i}" for i, (page, title, _) in enumerate(_expressions()
 
 @pytest.mark.parametrize(("page", "title", "expression"), _expressions(), ids=IDS)
 def test_every_panel_has_an_answer(scraper: Prometheus, page: str, title: str, expression: str) -> None:
-    began = time.monotonic()
     result = scraper.query(expression)
-    assert time.monotonic() - began < 0.5
     assert (not result) == (title in NO_ANSWER), f"{title} of {page}: {expression}"
     assert all(series["value"][1] != "NaN" for series in result)
 
