@@ -22,7 +22,7 @@ help: ## Show this list
 	@echo
 	@echo "  make demo EXIT=1       ends when its story is told;  KAFKA=1  plays it through a real broker (Java, Maven)"
 	@echo "  make lock UPGRADE=1    takes the newest versions that pyproject.toml allows"
-	@echo "  make test DATA=DIR     also runs the tests on public data sets in DIR;  K=EXPRESSION  selects tests"
+	@echo "  make test DATA=DIR     also runs the tests on public data sets in DIR;  SLOW=1  those over ten seconds too;  K=EXPRESSION  selects tests"
 
 setup: $(VENV)/.stamp-setup ## Make .venv and install tiltmeter with all it needs to fit and run
 
@@ -31,8 +31,8 @@ dev: $(VENV)/.stamp-dev ## The same, with what tests and checks need
 demo: $(VENV)/.stamp-setup $(if $(KAFKA),.parts/kafka/.stamp) ## Fit a bundle and watch a scripted week of production
 	TILTMETER_KAFKA_LIBS=$(CURDIR)/.parts/kafka/libs $(BIN)/tiltmeter demo $(if $(EXIT),--exit) $(if $(KAFKA),--kafka)
 
-test: $(VENV)/.stamp-dev parts ## Run all tests; missing real parts are named at the end
-	$(BIN)/python -m pytest -q $(if $(DATA),--data=$(abspath $(DATA))) $(if $(K),-k "$(K)")
+test: $(VENV)/.stamp-dev parts ## Run the tests; missing real parts are named at the end
+	$(BIN)/python -m pytest -q $(if $(SLOW),,-m "not slow") $(if $(DATA),--data=$(abspath $(DATA))) $(if $(K),-k "$(K)")
 
 check: $(VENV)/.stamp-dev ## Lint, formatting, types, layers, generated files, alert rules
 	$(BIN)/ruff check
