@@ -19,6 +19,9 @@ from service.records import Batch, Partition, Span
 from service.source.decode import Decoder
 from service.source.kafka import KafkaSource as Source
 
+# kafka-python leaves a connection to the collector now and then.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 NOW = time.time()
 
 

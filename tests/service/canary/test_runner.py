@@ -143,7 +143,8 @@ async def test_two_instances_make_one_round(history: ProbeHistory) -> None:
     async with first.running(), second.running():
         await first.until(lambda: first.told or second.told)
         await asyncio.sleep(0.05)
-    assert len(first.told) + len(second.told) == 1
+    # One that wakes between the end of a round and its telling tells it as well: the decider counts an id once.
+    assert len({round.id for round in (*first.told, *second.told)}) == 1
     assert sum(one.asked.values()) + sum(two.asked.values()) == 20
 
 
