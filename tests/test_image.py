@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from parts.require import lacking
 from service.config import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,7 +167,7 @@ ROUTES = [
 def _amtool(*arguments: str) -> str:
     amtool = shutil.which("amtool")
     if amtool is None:
-        pytest.skip("no amtool on the path (Debian: prometheus-alertmanager)")
+        lacking("alertmanager", "no amtool on the path (Debian: prometheus-alertmanager)")
     done = subprocess.run([amtool, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -183,7 +184,7 @@ def test_alertmanager_configuration_is_valid_and_routes_by_severity_and_owner() 
 def test_prometheus_configuration_is_valid(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
-        pytest.skip("no promtool on the path (Debian: prometheus)")
+        lacking("prometheus", "no promtool on the path (Debian: prometheus)")
     config = yaml.safe_load((ROOT / "dashboards" / "prometheus" / "prometheus.yaml").read_text())
     assert config["scrape_configs"][0]["job_name"] == "tiltmeter"
     config["rule_files"] = [str(ROOT / "dashboards" / "rules" / "*.yaml")]

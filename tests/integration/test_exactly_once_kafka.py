@@ -8,9 +8,6 @@ from chaos.kafka_run import Outcome, Run
 from chaos.traffic import Plan
 from chaos.words import Words, fitted
 
-# kafka-python leaves a connection to the collector now and then.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 
 def disturb(run: Run) -> None:
     run.wait(12)

@@ -16,9 +16,6 @@ from service.source.access import Finding, connect
 from service.source.decode import Decoder
 from service.source.kafka import KafkaSource as Source
 
-# kafka-python leaves a connection to the collector now and then.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 ENVIRON = {"TILTMETER_KAFKA_PASSWORD": PASSWORD}
 
 

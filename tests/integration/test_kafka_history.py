@@ -18,9 +18,6 @@ from service.errors import ConfigError, DataError
 from service.source.decode import Decoder
 from service.source.kafka_history import TopicHistory
 
-# kafka-python leaves a connection to the collector now and then.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 NOW = time.time() - 3600.0
 
 

@@ -17,9 +17,6 @@ from service.ledger.topics import ensure
 from service.pipeline.pending import Pending
 from service.records import Batch, Checkpoint, Progress, Prompt, Scores, Span
 
-# kafka-python leaves a connection to the collector now and then.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 
 class FortyTopics:
     """As much of a scoring as sketches need."""
